@@ -1,0 +1,135 @@
+"""Configurations: what every part accepts, and the forms that older files have."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from seaspeak.core.errors import ConfigError, FileMissingError
+
+Configuration = Mapping[str, Any] | DictConfig | str | os.PathLike[str] | Any
+"""A dictionary, DictConfig or dataclass, or the path of a YAML file."""
+
+
+def to_config(source: Configuration) -> DictConfig:
+    """Return a resolved copy of a configuration, in today's form.
+
+    Args:
+        source: a dictionary, a ``DictConfig``, a dataclass (instance or class), or the path of a YAML file.
+
+    Returns:
+        a copy without interpolations, in which ``cls`` and ``params`` of old files have become ``_target_`` and
+        plain keys; setting a key that it does not have is allowed.
+
+    Raises:
+        ConfigError: this is not a configuration, or an interpolation leads nowhere.
+        FileMissingError: there is no such file.
+    """
+    original = _read(source)
+    try:
+        resolved = OmegaConf.to_container(original, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{_name(source)} cannot be resolved: {_first_line(error)}") from error
+    return _create(_modern(resolved))
+
+
+def as_config(source: Configuration) -> DictConfig:
+    """Like :func:`to_config`, but a ``DictConfig`` in today's form stays the same object and keeps its parent."""
+    if isinstance(source, DictConfig) and not _is_old(source):
+        return source
+    return to_config(source)
+
+
+def key_path(section: DictConfig, key: str | None = None) -> str:
+    """The full dotted path of a section (or of a key in it), as messages give it; empty for the root."""
+    return str(section._get_full_key(key))
+
+
+def merge(base: DictConfig, changes: Configuration) -> DictConfig:
+    """Return ``base`` with the keys of ``changes`` laid over it; a mapping is merged, anything else replaced."""
+    merged = OmegaConf.merge(base, to_config(changes))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def read_yaml(text: str, *, name: str) -> DictConfig:
+    """Parse YAML text whose top level is a mapping.
+
+    Raises:
+        ConfigError: it is not YAML, or not a mapping; ``name`` says what it is.
+    """
+    try:
+        config = OmegaConf.create(text)
+    except (YAMLError, OmegaConfBaseException, RecursionError, ValueError) as error:
+        raise ConfigError(f"{name} is not valid YAML: {_first_line(error)}") from error
+    if not isinstance(config, DictConfig):
+        raise ConfigError(f"{name} holds a list, not keys with values")
+    return config
+
+
+def _read(source: Configuration) -> DictConfig:
+    if isinstance(source, DictConfig):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return read_yaml(_text_of(Path(source).expanduser()), name=str(source))
+    if dataclasses.is_dataclass(source):
+        config = OmegaConf.structured(source)
+        return _create(OmegaConf.to_container(config, resolve=False))
+    if isinstance(source, Mapping):
+        return _create(dict(source))
+    raise ConfigError(
+        "this is not a configuration",
+        got=type(source).__name__,
+        expected="a dictionary, DictConfig, dataclass or the path of a YAML file",
+    )
+
+
+def _create(values: Any) -> DictConfig:
+    try:
+        return cast(DictConfig, OmegaConf.create(values))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"the configuration holds a value that YAML cannot: {_first_line(error)}") from error
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise FileMissingError(f"there is no configuration file {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a configuration: {error}") from error
+
+
+def _modern(value: Any) -> Any:
+    """Turn ``{cls: C, params: {...}}`` into ``{_target_: C, ...}``, everywhere (NeMo before 1.0).
+
+    As in NeMo lists are left alone: no file of that time has classes in one.
+    """
+    if not isinstance(value, dict):
+        return value
+    section = dict(value)
+    if "cls" in section and "_target_" not in section:
+        section = {"_target_": section.pop("cls"), **section}
+    if isinstance(section.get("params"), dict):
+        section.update(section.pop("params"))
+    return {key: _modern(item) for key, item in section.items()}
+
+
+def _is_old(section: DictConfig) -> bool:
+    keys = set(section)
+    return "cls" in keys or isinstance(OmegaConf.select(section, "params", throw_on_missing=False), DictConfig)
+
+
+def _name(source: Configuration) -> str:
+    return str(source) if isinstance(source, str | os.PathLike) else "the configuration"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
