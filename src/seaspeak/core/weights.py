@@ -1,0 +1,225 @@
+"""State dictionaries: read without trust, stored small, put into a module.
+
+Formats: what ``torch.save`` writes (NeMo's ``model_weights.ckpt``), read by ``torch.load(weights_only=True)``, and
+safetensors (shipped archives). In the int8 form a tensor ``K`` has beside it ``K::scale``, one float for each row
+of its first axis.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterable, Mapping
+from typing import BinaryIO, Literal
+
+import torch
+from torch import Tensor, nn
+
+from seaspeak.core.errors import ArchiveError
+
+Storage = Literal["float32", "float16", "int8"]
+SCALE = "::scale"
+_SMALL_FLOATS = (torch.float16, torch.bfloat16)
+
+
+def read_torch(file: BinaryIO, *, size: int, limit: int) -> dict[str, Tensor]:
+    """Read what ``torch.save`` wrote.
+
+    Args:
+        file: seekable.
+        size: bytes in ``file``.
+        limit: the most bytes that the tensors may take.
+
+    Raises:
+        ArchiveError: damaged, holds anything but named tensors, or claims sizes that it does not hold.
+    """
+    try:
+        _check_zip(file, size)
+        file.seek(0)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except ArchiveError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise ArchiveError(
+            "the weights are not plain tensors; loading them could run a program",
+            got=str(error).strip().split("\n", 1)[0][:200],
+            expected="a state dictionary, as save_to writes it",
+        ) from error
+    except (Exception, MemoryError) as error:  # torch's reader raises whatever the damaged bytes lead it to
+        raise ArchiveError(f"the weights are damaged: {_first_line(error)}", fix="copy the file again") from error
+    return _checked(content, limit)
+
+
+def read_safetensors(data: bytes, *, limit: int) -> dict[str, Tensor]:
+    """Read a safetensors file from memory.
+
+    Raises:
+        ArchiveError: damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return _checked(load(data), limit)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        if isinstance(error, ArchiveError):
+            raise
+        raise ArchiveError(f"the weights are damaged: {_first_line(error)}", fix="copy the file again") from error
+
+
+def expand(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Undo :func:`shrink`: every half-precision or int8 tensor as float32, all else as it is."""
+    state: dict[str, Tensor] = {}
+    for name, tensor in stored.items():
+        scale = stored.get(f"{name}{SCALE}")
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in stored:
+            continue
+        if scale is not None and tensor.dtype == torch.int8:
+            if tensor.ndim == 0 or scale.shape != tensor.shape[:1]:
+                raise ArchiveError(f"the scales of weight {name!r} do not fit it")
+            state[name] = tensor.float() * scale.float().reshape(-1, *[1] * (tensor.ndim - 1))
+        else:
+            state[name] = tensor.float() if tensor.dtype in _SMALL_FLOATS else tensor
+    return state
+
+
+def shrink(state: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
+    """Return ``state`` in the form that a shipped archive stores.
+
+    ``"float16"`` halves every float32 tensor. ``"int8"`` rounds the matrices (two axes and more) to 127 steps of
+    the largest value in each row of the first axis; everything else becomes float16. Values beyond float16's range
+    stay float32.
+    """
+    stored: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        tensor = tensor.detach().cpu()
+        if not tensor.is_floating_point() or storage == "float32":
+            stored[name] = tensor
+        elif storage == "int8" and tensor.ndim >= 2 and tensor.numel():
+            rows = tensor.float().flatten(1)
+            scale = rows.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / 127
+            stored[name] = (rows / scale[:, None]).round().to(torch.int8).reshape(tensor.shape)
+            stored[f"{name}{SCALE}"] = scale
+        else:
+            half = tensor.half()
+            stored[name] = half if bool(torch.isfinite(half).all()) else tensor
+    return {name: tensor.contiguous() for name, tensor in stored.items()}
+
+
+def compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``state`` on the CPU, without what lies around a tensor that is a view of a larger one."""
+    return {
+        name: tensor.clone() if tensor.untyped_storage().nbytes() > tensor.numel() * tensor.itemsize else tensor
+        for name, tensor in ((name, tensor.detach().cpu()) for name, tensor in state.items())
+    }
+
+
+def fit(state: Mapping[str, Tensor], module: nn.Module, *, strict: bool, where: str) -> dict[str, Tensor]:
+    """Check a state dictionary against a module, which may be on the meta device.
+
+    Returns:
+        the tensors that the module has a place for, in the module's own types.
+
+    Raises:
+        ArchiveError: a shape differs; with ``strict`` also if something is missing or left over.
+    """
+    places = module.state_dict()
+    missing, extra = [name for name in places if name not in state], [name for name in state if name not in places]
+    if strict and (missing or extra):
+        raise ArchiveError(
+            f"the weights of {where} are not those of {type(module).__name__}",
+            got=f"not expected: {_some(extra)}" if extra else "",
+            expected=f"missing: {_some(missing)}" if missing else "",
+            fix="restore with strict=False to use what fits",
+        )
+    for name, tensor in state.items():
+        if name in places and places[name].shape != tensor.shape:
+            raise ArchiveError(
+                f"weight {name!r} of {where} has another shape than its configuration says",
+                got=str(tuple(tensor.shape)),
+                expected=str(tuple(places[name].shape)),
+            )
+    return {name: _typed(tensor, places[name]) for name, tensor in state.items() if name in places}
+
+
+def assign(module: nn.Module, state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Make the tensors of ``state`` the module's own, without copying, and keep tied weights tied."""
+    ties = _ties(module)
+    module.load_state_dict({name: tensor.to(device) for name, tensor in state.items()}, strict=False, assign=True)
+    for first, *others in ties:
+        owner, attribute = _owner(module, first)
+        for name in others:
+            place, called = _owner(module, name)
+            setattr(place, called, getattr(owner, attribute))
+
+
+def unmade(module: nn.Module) -> list[str]:
+    """Names of the modules with tensors that are still on the meta device: parameters, buffers, attributes."""
+    return [
+        name
+        for name, part in module.named_modules()
+        if any(isinstance(tensor, Tensor) and tensor.is_meta for tensor in _tensors(part))
+    ]
+
+
+def _tensors(part: nn.Module) -> Iterable[object]:
+    yield from part._parameters.values()
+    yield from part._buffers.values()
+    yield from vars(part).values()
+
+
+def _typed(tensor: Tensor, place: Tensor) -> Tensor:
+    return tensor.to(place.dtype) if tensor.is_floating_point() and place.is_floating_point() else tensor
+
+
+def _ties(module: nn.Module) -> list[list[str]]:
+    """Groups of names that are one and the same parameter or buffer."""
+    groups: dict[int, list[str]] = {}
+    named = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
+    for name, tensor in named:
+        groups.setdefault(id(tensor), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, attribute = name.rpartition(".")
+    return module.get_submodule(path), attribute
+
+
+def _check_zip(file: BinaryIO, size: int) -> None:
+    """Refuse a zip that claims more than it holds. (Files of torch before 1.6 are no zip: nothing to check.)"""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as content:
+        entries = content.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ArchiveError("the weights are compressed in a way that torch.save does not use")
+    if sum(entry.file_size for entry in entries) > size:
+        raise ArchiveError("the weights claim to be larger than the file that holds them")
+
+
+def _checked(content: object, limit: int) -> dict[str, Tensor]:
+    """The content, if it is named tensors with all their elements present."""
+    if not isinstance(content, Mapping):
+        raise ArchiveError("the weights are not a state dictionary", got=type(content).__name__)
+    state: dict[str, Tensor] = {}
+    total = 0
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise ArchiveError(f"entry {name!r} of the weights is no named tensor", got=type(tensor).__name__)
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested or tensor.device.type != "cpu":
+            raise ArchiveError(f"weight {name!r} is of a kind that archives do not hold", got=str(tensor.layout))
+        total += tensor.numel() * max(tensor.itemsize, 4 if tensor.is_floating_point() else 1)
+        if total > limit:
+            raise ArchiveError("the weights claim to be far larger than the file that holds them")
+        state[name] = tensor.detach()
+    return state
+
+
+def _some(names: list[str], *, count: int = 4) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(map(repr, names[:count])) + more
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0][:200] or type(error).__name__
