@@ -23,16 +23,14 @@ def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
 def size(num_bytes: float) -> str:
     """Return a number of bytes in the unit that suits it.
 
-    >>> size(37_500_000)
-    '37.5 MB'
+    >>> size(37_500_000), size(512)
+    ('37.5 MB', '512 B')
     """
-    for unit in ("B", "kB", "MB", "GB"):
-        if num_bytes < 1000:
-            break
+    units = ["B", "kB", "MB", "GB"]
+    while num_bytes >= 1000 and len(units) > 1:
         num_bytes /= 1000
-    else:
-        unit = "TB"
-    return f"{num_bytes:.0f} {unit}" if unit == "B" else f"{num_bytes:.1f} {unit}"
+        units.pop(0)
+    return f"{num_bytes:.0f} B" if units[0] == "B" else f"{num_bytes:.1f} {units[0]}"
 
 
 def clock(seconds: float) -> str:
