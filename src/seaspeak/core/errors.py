@@ -2,6 +2,9 @@
 
     SeaspeakError
     ├── NeuralTypeError (TypeError)        ports or values do not fit
+    │   ├── NeuralPortNameMismatchError       no such port
+    │   └── NeuralPortNmTensorMismatchError   two types do not fit
+    ├── DeclarationError (ValueError)      a type or a port is declared in a way that means nothing
     ├── GraphError (ValueError)            a graph cannot be built or run
     ├── ConfigError (ValueError)           a configuration cannot be used
     │   └── UnknownNameError (LookupError)   a name that nothing is known under
@@ -57,6 +60,24 @@ class NeuralTypeError(SeaspeakError, TypeError):
     """Two ports, or a port and a value, do not fit together."""
 
     code = "neural-type"
+
+
+class NeuralPortNameMismatchError(NeuralTypeError):
+    """A module has no port of the name that was used."""
+
+    code = "port-name"
+
+
+class NeuralPortNmTensorMismatchError(NeuralTypeError):
+    """The type of a value is not the one that its port is declared with."""
+
+    code = "port-type"
+
+
+class DeclarationError(SeaspeakError, ValueError):
+    """A type or a port is declared in a way that means nothing."""
+
+    code = "declaration"
 
 
 class GraphError(SeaspeakError, ValueError):

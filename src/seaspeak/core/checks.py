@@ -1,0 +1,277 @@
+"""What ``@typecheck()`` does with the values of one call: the plan is made once, the check is a few look-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from seaspeak.core.errors import (
+    NeuralPortNameMismatchError,
+    NeuralPortNmTensorMismatchError,
+    NeuralTypeError,
+    nearest,
+)
+from seaspeak.core.ports import PortTypes, parameter_names, unwrap
+from seaspeak.core.types import NeuralType
+from seaspeak.core.types.remedy import remedy
+
+
+class Port:
+    """One input or output of a typed method.
+
+    Attributes:
+        owner: the module's class, and the method if it is not ``forward``; for messages.
+        type: what the values are.
+        depth: how many lists are around them.
+        num_dimensions: of each tensor; ``None`` accepts any number.
+    """
+
+    __slots__ = ("_seen", "depth", "direction", "name", "num_dimensions", "optional", "owner", "type")
+
+    def __init__(self, owner: str, direction: str, name: str, declared: Any) -> None:
+        self.owner, self.direction, self.name = owner, direction, name
+        neural_type, depth = unwrap(declared, where=self.label)
+        self.type = neural_type.from_source(self.label)
+        self.depth = depth + sum(axis.is_list for axis in neural_type.axes or ())
+        self.num_dimensions = neural_type.num_dimensions
+        self.optional = neural_type.optional
+        self._seen: NeuralType | None = None
+
+    @property
+    def label(self) -> str:
+        """The port in a sentence: ``input 'length' of ConvASREncoder``."""
+        return f"{self.direction} {self.name!r} of {self.owner}"
+
+    def check(self, value: Any, *, semantic: bool) -> None:
+        """Refuse a value that is no list whose type or number of dimensions does not fit."""
+        given = getattr(value, "neural_type", None)
+        if given is not None and given is not self._seen and semantic:
+            self.accept(given)
+            self._seen = given
+        expected = self.num_dimensions
+        if expected is not None and getattr(value, "ndim", expected) != expected:
+            self._refuse_dimensions(value)
+
+    def accept(self, given: NeuralType) -> None:
+        """Refuse a type that does not fit.
+
+        Raises:
+            NeuralPortNmTensorMismatchError: naming this port, where the value comes from, and what to do.
+        """
+        result = self.type.compare(given)
+        if not result.connects:
+            raise NeuralPortNmTensorMismatchError(
+                f"{self.label} does not accept {given.source or 'a value'} ({result.name})",
+                got=given.text,
+                expected=self.type.text,
+                fix=remedy(self.type, given, result),
+            )
+
+    def walk(self, value: Any, *, semantic: bool, ignore_collections: bool, depth: int = 0) -> None:
+        """Check a value that may be a list of lists of values."""
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                self.walk(item, semantic=semantic, ignore_collections=ignore_collections, depth=depth + 1)
+            return
+        if value is None:
+            return
+        if depth != self.depth and not ignore_collections and not self._bare_output(depth):
+            self._refuse_depth(depth)
+        self.check(value, semantic=semantic)
+
+    def _bare_output(self, depth: int) -> bool:
+        return self.direction == "output" and depth == 0
+
+    def _refuse_depth(self, depth: int) -> None:
+        if depth < self.depth:
+            fix = "wrap it in a list: [x]"
+        else:
+            fix = "pass the tensor itself, or declare the port as a list: [NeuralType(...)]"
+        raise NeuralTypeError(
+            f"{self.label} is nested in {_lists(depth)}", expected=f"{self.type.text} in {_lists(self.depth)}", fix=fix
+        )
+
+    def _refuse_dimensions(self, value: Any) -> None:
+        missing = (self.num_dimensions or 0) - value.ndim
+        if missing == 1 and self.type.axes_text.startswith("B"):
+            fix = "add the batch axis: x.unsqueeze(0)"
+        elif missing == -1 and self.type.axes_text == "B T":
+            fix = "average the channels, x.mean(dim=1), or select one, x[:, 0]"
+        else:
+            fix = "bring the tensor into the shape that the axes say"
+        raise NeuralTypeError(
+            f"{self.label} has the wrong number of dimensions",
+            got=f"{value.ndim} dimensions, shape {tuple(value.shape)}",
+            expected=f"{self.num_dimensions} dimensions, {self.type.text}",
+            fix=fix,
+        )
+
+    def attach(self, value: Any, inputs: tuple[Any, ...]) -> Any:
+        """Return the value with this port's type on its tensors; a tensor that the caller passed in is not touched."""
+        if isinstance(value, Tensor):
+            if any(value is given for given in inputs):
+                value = value.view_as(value)
+            value.neural_type = self.type  # type: ignore[attr-defined]
+        elif isinstance(value, (list, tuple)) and value:
+            attached = [self.attach(item, inputs) for item in value]
+            if any(new is not old for new, old in zip(attached, value, strict=True)):
+                return rebuild(value, attached)
+        return value
+
+
+def _lists(depth: int) -> str:
+    return ("no list", "a list", "a list of lists")[depth] if depth < 3 else f"{depth} levels of lists"
+
+
+def rebuild(like: Any, items: list[Any]) -> Any:
+    """Return ``items`` as a list, tuple or named tuple of the kind of ``like``."""
+    return type(like)(*items) if hasattr(like, "_fields") else type(like)(items)
+
+
+class Plan:
+    """How the calls of one method of one class are checked.
+
+    Args:
+        owner: the class and method in messages.
+        function: the method itself.
+        inputs, outputs: port name -> declared type; ``None`` where nothing is checked.
+        open_inputs: parameters without a port are allowed (ports come from annotations).
+        ignore_collections: lists are accepted around any input.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        function: Callable[..., Any],
+        inputs: PortTypes | None,
+        outputs: PortTypes | None,
+        *,
+        open_inputs: bool = False,
+        ignore_collections: bool = False,
+    ) -> None:
+        self.owner, self.open_inputs, self.ignore_collections = owner, open_inputs, ignore_collections
+        self.inputs = self._ports("input", inputs)
+        self.outputs = self._ports("output", outputs)
+        self.mandatory = frozenset(name for name, port in (self.inputs or {}).items() if not port.optional)
+        names, takes_more, _ = parameter_names(function)
+        self.positional = tuple(self.inputs or ()) if takes_more and not names else names
+
+    def _ports(self, direction: str, declared: PortTypes | None) -> dict[str, Port] | None:
+        if declared is None:
+            return None
+        return {name: Port(self.owner, direction, name, given) for name, given in declared.items()}
+
+    def named(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the arguments by name, positional ones bound by the signature."""
+        if not args:
+            return kwargs
+        return {**dict(zip(self.positional, args, strict=False)), **kwargs}
+
+    def check_inputs(self, values: Mapping[str, Any], *, semantic: bool) -> None:
+        """Refuse a call whose arguments do not fit.
+
+        Raises:
+            NeuralTypeError: naming port, types and the remedy.
+        """
+        ports = self.inputs
+        if ports is None:
+            return
+        given = 0
+        for name, value in values.items():
+            port = ports.get(name)
+            if port is None:
+                self._refuse_name(name)
+            elif value is not None:
+                given += not port.optional
+                if isinstance(value, Tensor) and not port.depth:
+                    port.check(value, semantic=semantic)
+                else:
+                    port.walk(value, semantic=semantic, ignore_collections=self.ignore_collections)
+        if given < len(self.mandatory):
+            self._require(values)
+
+    def _require(self, values: Mapping[str, Any]) -> None:
+        missing = sorted(name for name in self.mandatory if values.get(name) is None)
+        if missing:
+            absent = [name for name in missing if name not in values]
+            first = (self.inputs or {})[missing[0]]
+            raise NeuralTypeError(
+                f"{self.owner} needs {'input' if len(missing) == 1 else 'inputs'} {', '.join(map(repr, missing))}",
+                got="" if absent else "None",
+                expected=first.type.text,
+                fix="" if absent else f"declare it with optional=True if {self.owner} can do without",
+            )
+
+    def _refuse_name(self, name: str) -> None:
+        if self.open_inputs and name in self.positional:
+            return
+        known = self.inputs or {}
+        raise NeuralPortNameMismatchError(
+            f"Wrong input port name: {name}; {self.owner} has no such input",
+            expected=", ".join(known) or "no inputs",
+            fix=nearest(name, known),
+        )
+
+    def check_outputs(self, result: Any, inputs: tuple[Any, ...]) -> Any:
+        """Return the result with its types attached.
+
+        Raises:
+            NeuralTypeError: it is not what the output ports declare.
+        """
+        ports = self.outputs
+        if ports is None:
+            return result
+        if isinstance(result, dict):
+            return self._check_dict(result, ports, inputs)
+        if isinstance(result, (list, tuple)):
+            return self._check_sequence(result, ports, inputs)
+        self._count_fits(1)
+        return self._output(next(iter(ports.values())), result, inputs)
+
+    def _check_sequence(self, result: Any, ports: dict[str, Port], inputs: tuple[Any, ...]) -> Any:
+        if len(ports) == 1:
+            (port,) = ports.values()
+            if port.depth and not (len(result) == 1 and isinstance(result[0], (list, tuple)) and port.depth == 1):
+                return self._output(port, result, inputs)
+        self._count_fits(len(result))
+        fields = getattr(result, "_fields", ())
+        by_name = fields and set(fields) <= ports.keys()
+        order = [ports[name] for name in fields] if by_name else list(ports.values())
+        items = [self._output(port, item, inputs) for port, item in zip(order, result, strict=False)]
+        changed = any(new is not old for new, old in zip(items, result, strict=True))
+        return rebuild(result, items) if changed else result
+
+    def _check_dict(self, result: dict[str, Any], ports: dict[str, Port], inputs: tuple[Any, ...]) -> dict[str, Any]:
+        unknown = sorted(result.keys() - ports.keys())
+        missing = sorted(name for name, port in ports.items() if not port.optional and name not in result)
+        if unknown or missing:
+            raise NeuralTypeError(
+                f"{self.owner} returned other outputs than it declares",
+                got=", ".join(map(str, result)) or "none",
+                expected=", ".join(ports),
+            )
+        items = {name: self._output(ports[name], value, inputs) for name, value in result.items()}
+        changed = any(items[name] is not result[name] for name in result)
+        return items if changed else result
+
+    def _count_fits(self, count: int) -> None:
+        ports = self.outputs or {}
+        fewest = sum(not port.optional for port in ports.values())
+        if not fewest <= count <= len(ports):
+            expected = str(len(ports)) if fewest == len(ports) else f"{fewest} to {len(ports)}"
+            raise NeuralTypeError(
+                f"{self.owner} returned another number of outputs than it declares",
+                got=str(count),
+                expected=f"{expected}: {', '.join(ports)}",
+            )
+
+    def _output(self, port: Port, value: Any, inputs: tuple[Any, ...]) -> Any:
+        if isinstance(value, Tensor):
+            expected = port.num_dimensions
+            if expected is not None and value.ndim != expected:
+                port._refuse_dimensions(value)
+        elif isinstance(value, (list, tuple)):
+            port.walk(value, semantic=False, ignore_collections=False, depth=0)
+        return port.attach(value, inputs)
