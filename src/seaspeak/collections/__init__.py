@@ -1,0 +1,7 @@
+"""Models by task: ``asr`` hears, ``nlp`` reads, ``tts`` speaks."""
+
+from __future__ import annotations
+
+from seaspeak._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, modules=("asr",))

@@ -1,0 +1,9 @@
+"""Losses of speech recognition."""
+
+from __future__ import annotations
+
+from seaspeak._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__, modules=("ctc",), names={"seaspeak.collections.asr.losses.ctc": ("CTCLoss", "CTCLossNM")}
+)

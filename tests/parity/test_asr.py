@@ -1,0 +1,136 @@
+"""Jasper and QuartzNet against NeMo's own outputs (0.11, 1.0, 3.0)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from seaspeak.collections.asr.losses import CTCLoss, CTCLossNM
+from seaspeak.collections.asr.metrics import word_error_rate, word_error_rate_detail
+from seaspeak.collections.asr.modules import ConvASRDecoder, ConvASREncoder, JasperDecoderForCTC, JasperEncoder
+from seaspeak.core.archive import Archive
+from tests.fixture import Fixture
+
+ARCHIVES = [
+    "quartznet5x5_tiny",
+    "quartznet15x5_tiny",
+    "quartznet_norm_group",
+    "jasper_stride_add",
+    "jasper10x5dr_tiny",
+    "v1_quartznet5x5",
+    "v1_jasper10x5dr",
+]
+
+
+def tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def options(config: dict) -> dict:
+    return {key: value for key, value in config.items() if key != "_target_"}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_encoder_and_decoder_give_nemos_numbers(shared, name: str) -> None:
+    fixture = Fixture(shared / "fixtures" / "asr" / name)
+    with Archive.open(fixture.archive) as archive:
+        state = archive.state_dict()
+    encoder = ConvASREncoder(**options(fixture.config["encoder"])).eval()
+    decoder = ConvASRDecoder(**options(fixture.config["decoder"])).eval()
+    encoder.load_state_dict(part(state, "encoder."))
+    decoder.load_state_dict(part(state, "decoder."))
+
+    with torch.no_grad():
+        encoded, lengths = encoder(
+            audio_signal=tensor(fixture.io["features"]), length=tensor(fixture.io["features_length"])
+        )
+        log_probs = decoder(encoder_output=encoded)
+    fixture.assert_close("encoded", encoded)
+    fixture.assert_close("encoded_length", lengths)
+    fixture.assert_close("log_probs", log_probs)
+    fixture.assert_close("greedy_predictions", log_probs.argmax(-1))
+    loss = CTCLoss(len(fixture.config["labels"]), zero_infinity=True)(
+        log_probs=log_probs,
+        targets=tensor(fixture.io["targets"]),
+        input_lengths=lengths,
+        target_lengths=tensor(fixture.io["target_lengths"]),
+    )
+    fixture.assert_close("ctc_loss", loss)
+
+
+@pytest.mark.parametrize("name", ["v011_quartznet_encoder", "v011_jasper_dr_encoder"])
+def test_modules_of_the_first_generation_load_its_weights(shared, name: str) -> None:
+    fixture = Fixture(shared / "fixtures" / "asr" / name)
+    config = dict(fixture.config)
+    classes = config.pop("num_classes")
+    encoder = JasperEncoder(**config).eval()
+    decoder = JasperDecoderForCTC(feat_in=encoder._feat_out, num_classes=classes).eval()
+    for module, prefix in ((encoder, "weights/encoder"), (decoder, "weights/decoder")):
+        module.load_state_dict({key: tensor(array) for key, array in fixture.group(prefix).items()})
+    with torch.no_grad():
+        encoded, lengths = encoder(tensor(fixture.io["audio_signal"]), tensor(fixture.io["length"]))
+        fixture.assert_close("log_probs", decoder(encoded))
+    fixture.assert_close("encoded", encoded)
+    fixture.assert_close("encoded_length", lengths)
+
+
+@pytest.mark.parametrize("generation", ["v011", "v1", "v3"])
+def test_ctc_loss_is_nemos_in_every_reduction(shared, generation: str) -> None:
+    fixture = Fixture(shared / "fixtures" / "core" / "ctc_loss" / generation)
+    rows = {"first2": slice(0, 2), "all3": slice(0, 3)}
+    names = [name for name in (*fixture.io, *fixture.meta["non_finite"]) if name.startswith("loss_")]
+    assert names
+    for name in dict.fromkeys(names):
+        _, zero_infinity, *reduction, batch = name.split("_")
+        part_of = rows[batch]
+        inputs = [
+            tensor(fixture.io[key])[part_of] for key in ("log_probs", "targets", "input_lengths", "target_lengths")
+        ]
+        if generation == "v011":
+            loss = CTCLossNM(28, zero_infinity=zero_infinity == "True")(*inputs)
+        else:
+            loss = CTCLoss(28, zero_infinity=zero_infinity == "True", reduction="_".join(reduction))(*inputs)
+        if name in fixture.io:
+            fixture.assert_close(name, loss)
+        else:
+            expected = [float(value) for value in fixture.meta["non_finite"][name]]
+            np.testing.assert_allclose(loss.reshape(-1).numpy(), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("generation", ["v1", "v3"])
+def test_ctc_gradient_is_nemos(shared, generation: str) -> None:
+    fixture = Fixture(shared / "fixtures" / "core" / "ctc_loss" / generation)
+    log_probs = tensor(fixture.io["log_probs"]).requires_grad_()
+    loss = CTCLoss(28, zero_infinity=True)(
+        log_probs, *(tensor(fixture.io[key]) for key in ("targets", "input_lengths", "target_lengths"))
+    )
+    loss.backward()
+    fixture.assert_close("grad_True_mean_batch_all3", log_probs.grad)
+
+
+@pytest.mark.parametrize("generation", ["v011", "v1", "v3"])
+def test_error_rates_are_nemos(shared, generation: str) -> None:
+    meta = Fixture(shared / "fixtures" / "core" / "wer" / generation).meta
+    pairs = meta["pairs"]
+    for pair in pairs:
+        texts = [pair["hypothesis"]], [pair["reference"]]
+        assert word_error_rate(*texts) == pytest.approx(float(pair["wer"]))
+        assert word_error_rate(*texts, use_cer=True) == pytest.approx(float(pair["cer"]))
+        for kind, use_cer in (
+            ("wer_detail(wer,words,ins,del,sub)", False),
+            ("cer_detail(wer,chars,ins,del,sub)", True),
+        ):
+            if kind in pair:
+                found = word_error_rate_detail(*texts, use_cer=use_cer)
+                assert found.units == int(pair[kind][1])
+                assert found.ins_rate + found.del_rate + found.sub_rate == pytest.approx(
+                    float(pair["cer" if use_cer else "wer"])
+                )
+    corpus = [pair["hypothesis"] for pair in pairs], [pair["reference"] for pair in pairs]
+    assert word_error_rate(*corpus) == pytest.approx(float(meta["corpus_wer"]))
+    assert word_error_rate(*corpus, use_cer=True) == pytest.approx(float(meta["corpus_cer"]))
