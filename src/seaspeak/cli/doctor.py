@@ -46,7 +46,7 @@ def doctor() -> None:
 def _machine() -> list[tuple[str, str]]:
     import torch
 
-    from seaspeak import __version__
+    from seaspeak._version import __version__
 
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build"
     return [

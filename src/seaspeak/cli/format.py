@@ -39,7 +39,7 @@ def clock(seconds: float) -> str:
     >>> clock(3723.4), clock(65), clock(9.27)
     ('1 h 02 min', '1 min 05 s', '9.3 s')
     """
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

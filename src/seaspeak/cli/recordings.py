@@ -41,7 +41,12 @@ class LeftOut:
 
     def __str__(self) -> str:
         shown = ", ".join(self.names[:3]) + (", ..." if len(self.names) > 3 else "")
-        return f"left out of {self.folder}: {len(self.names)} that do not end like recordings ({shown})"
+        what = (
+            "file that does not end like a recording"
+            if len(self.names) == 1
+            else "files that do not end like recordings"
+        )
+        return f"left out of {self.folder}: {len(self.names)} {what} ({shown})"
 
 
 def collect(arguments: Sequence[str], manifest: Path | None = None) -> tuple[list[Recording], list[LeftOut]]:

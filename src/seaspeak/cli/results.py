@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from seaspeak.cli.recordings import Recording
 from seaspeak.core.errors import StorageError
+from seaspeak.text.writers import render
 
 if TYPE_CHECKING:
     from seaspeak.text.transcript import Transcript
@@ -65,9 +65,9 @@ class IntoFolder:
         """Take the transcript of recording ``index``, or None if it failed."""
         if transcript is None:
             return
+        place = self._folder / self._places[index]
         for form in self._formats:
-            place = self._folder / self._places[index]
-            write_file(place.with_name(f"{place.name}.{form}"), rendered(transcript, form))
+            write_file(place.with_name(f"{place.name}.{form}"), render(transcript, form, name=place.name))
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -85,15 +85,6 @@ def places(recordings: Sequence[Recording]) -> list[PurePath]:
         taken.add(place)
         found.append(place)
     return found
-
-
-def rendered(transcript: Transcript, form: str) -> str:
-    """Return the transcript in the format ``form``."""
-    from seaspeak.text.writers import write
-
-    stream = io.StringIO()
-    write(transcript, stream, form)
-    return stream.getvalue()
 
 
 def check_folder(folder: Path) -> None:
@@ -130,7 +121,7 @@ def write_file(path: Path, text: str) -> None:
         raise
 
 
-def write_line(text: str, stream: IO[str] | None = None) -> None:
+def write_out(text: str, stream: IO[str] | None = None) -> None:
     """Print ``text`` and see it through, so that Ctrl-C loses nothing of it.
 
     Raises:
@@ -138,7 +129,7 @@ def write_line(text: str, stream: IO[str] | None = None) -> None:
     """
     stream = stream or sys.stdout
     try:
-        stream.write(text if text.endswith("\n") else text + "\n")
+        stream.write(text)
         stream.flush()
     except BrokenPipeError:
         raise  # whoever was reading has read enough
