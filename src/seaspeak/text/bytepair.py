@@ -167,7 +167,7 @@ def reduced(
     for left, right in pairs:
         parts.setdefault(left + right, (left, right))
     kept = {letter for letter in ALPHABET if letter in vocabulary}
-    for piece, _ in counts.most_common():
+    for piece in sorted(counts, key=lambda piece: (-counts[piece], vocabulary[piece])):
         if len(kept) + len(SPECIAL) >= size:
             break
         _keep(piece, parts, kept)
