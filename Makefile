@@ -10,7 +10,7 @@ $(stamp): constraints.txt pyproject.toml tools/setup
 	@touch $@
 
 demo: $(stamp)
-	@$(bin)/python examples/demo.py
+	@$(bin)/seaspeak demo
 
 test: $(stamp)
 	OMP_NUM_THREADS=1 $(bin)/python -m pytest -n auto --maxprocesses 8 --dist worksteal

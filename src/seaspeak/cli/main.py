@@ -19,6 +19,7 @@ from seaspeak._version import __version__
 from seaspeak.core.errors import SeaspeakError
 
 COMMANDS = {
+    "demo": "seaspeak.cli.demo",
     "transcribe": "seaspeak.cli.transcribe",
     "models": "seaspeak.cli.models",
     "info": "seaspeak.cli.info",

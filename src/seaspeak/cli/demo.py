@@ -1,0 +1,122 @@
+"""``seaspeak demo``: the recordings that ship, transcribed by the model that ships."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from seaspeak._version import __version__
+from seaspeak.cli.format import clock
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from seaspeak.text.transcript import Transcript, Word
+
+MODEL = "seaspeak_en_recogniser"
+WORDS_SHOWN = 12
+
+app = typer.Typer()
+
+
+@app.command()
+def demo() -> None:
+    """Transcribe the recordings that ship with the model that ships: texts, word times, speed."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.width = min(console.width, 110)
+    entries = _entries()
+    console.print(f"[bold]Seaspeak {__version__}[/]: {len(entries)} recordings, transcribed by {MODEL}\n")
+    transcripts, elapsed = _transcribe([entry["path"] for entry in entries])
+    for entry, transcript in zip(entries, transcripts, strict=True):
+        console.print(f"[bold]{entry['audio_filepath']}[/]  {clock(entry['duration'])}, voice {entry['voice']}")
+        console.print(_side_by_side(entry["text"], transcript.text))
+    first = entries[0]["audio_filepath"]
+    console.print(f"[bold]Word times[/] of {first}, in seconds, and confidence")
+    console.print(_times(transcripts[0].words[:WORDS_SHOWN]))
+    console.print(_figures(entries, transcripts, elapsed))
+    console.print("\n[bold]Where to go next[/]")
+    console.print(_next_steps())
+
+
+def _entries() -> list[dict[str, Any]]:
+    folder = Path(str(files("seaspeak"))) / "assets" / "samples"
+    lines = (folder / "manifest.json").read_text(encoding="utf-8").splitlines()
+    return [entry | {"path": str(folder / entry["audio_filepath"])} for entry in map(json.loads, lines)]
+
+
+def _transcribe(paths: list[str]) -> tuple[list[Transcript], float]:
+    """Return the transcripts, and the seconds that they took once the model was loaded."""
+    from seaspeak.collections.asr.models import ASRModel
+
+    model = ASRModel.from_pretrained(MODEL)
+    started = time.perf_counter()
+    transcripts = model.transcribe(paths, return_hypotheses=True, verbose=False)
+    return transcripts, time.perf_counter() - started
+
+
+def _side_by_side(said: str, heard: str) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_row("  said", Text(said, style="dim"))
+    table.add_row("  heard", Text(" ").join(_marked(said.split(), heard.split())))
+    table.add_row("", "")
+    return table
+
+
+def _marked(said: Sequence[str], heard: Sequence[str]) -> Iterator[Text]:
+    """Yield the words that were heard, those that were not said in red."""
+    from rich.text import Text
+
+    for kind, _, _, start, end in SequenceMatcher(None, said, heard, autojunk=False).get_opcodes():
+        for word in heard[start:end]:
+            yield Text(word, style="" if kind == "equal" else "bold red")
+
+
+def _times(words: Sequence[Word]) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for word in words:
+        table.add_row(f"  {word.start:6.2f} - {word.end:.2f}", word.text, f"[dim]{word.confidence:.2f}[/]")
+    return table
+
+
+def _figures(entries: Sequence[dict[str, Any]], transcripts: Sequence[Transcript], elapsed: float) -> str:
+    import torch
+
+    from seaspeak.collections.asr.metrics import word_error_rate
+
+    seconds = sum(entry["duration"] for entry in entries)
+    errors = word_error_rate([t.text for t in transcripts], [entry["text"] for entry in entries])
+    return (
+        f"\n[bold]{clock(seconds)}[/] of audio in [bold]{clock(elapsed)}[/] on {torch.get_num_threads()} threads: "
+        f"real-time factor [bold]{elapsed / seconds:.3f}[/]; {errors:.1%} of the words are wrong"
+    )
+
+
+def _next_steps() -> Table:
+    from rich.table import Table
+
+    seaspeak = sys.argv[0] if shutil.which("seaspeak") != os.path.abspath(sys.argv[0]) else "seaspeak"
+    table = Table.grid(padding=(0, 2))
+    table.add_row(f"  {seaspeak} transcribe talk.mp3", "a recording of yours")
+    table.add_row(f"  {seaspeak} transcribe talks/ -o texts -f all", "a folder: texts, times, subtitles")
+    table.add_row(f"  {seaspeak} models", "other models, and what is on this machine")
+    table.add_row(f"  {seaspeak} train --help", "a recogniser for your own data")
+    table.add_row("  README.md, make docs", "the same in Python, and how it works")
+    return table
