@@ -49,7 +49,7 @@ def plain_encoder(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
     """The published network for one clip (M, F), without masks and batches."""
     x = functional.gelu(encoder.conv1(mel))
     x = functional.gelu(encoder.conv2(x)).T
-    x = x + encoder.positions[: len(x)]
+    x = x + encoder.positions(len(x))
     for layer in encoder.layers:
         x = x + itself(layer.attention, layer.attention_norm(x), causal=False)
         x = x + layer.feed_forward(layer.feed_forward_norm(x))

@@ -38,6 +38,25 @@ class Encoded(NamedTuple):
     encoded_lengths: Annotated[Tensor, NeuralType("B", LengthsType())]
 
 
+class SinusoidPositions(NeuralModule):
+    """Fixed position encodings; a module of its own because they are computed, not stored.
+
+    Args:
+        length: number of positions.
+        width: of each encoding, even.
+    """
+
+    encodings: Tensor
+
+    def __init__(self, length: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("encodings", sinusoids(length, width), persistent=False)
+
+    def forward(self, count: int) -> Tensor:
+        """Return the first ``count`` encodings, (count, width)."""
+        return self.encodings[:count]
+
+
 class WhisperEncoder(NeuralModule):
     """Two convolutions, of which the second halves the frame rate, and transformer blocks.
 
@@ -62,8 +81,6 @@ class WhisperEncoder(NeuralModule):
     Source: arXiv:2212.04356, section 2.2; the masks are ours.
     """
 
-    positions: Tensor
-
     def __init__(self, feat_in: int, d_model: int, num_heads: int, num_layers: int, max_frames: int = 1500) -> None:
         super().__init__()
         self.max_frames = max_frames
@@ -71,7 +88,7 @@ class WhisperEncoder(NeuralModule):
         self.conv2 = nn.Conv1d(d_model, d_model, kernel_size=3, stride=2, padding=1)
         self.layers = nn.ModuleList(EncoderLayer(d_model, num_heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(d_model)
-        self.register_buffer("positions", sinusoids(max_frames, d_model), persistent=False)
+        self.positions = SinusoidPositions(max_frames, d_model)
 
     @typecheck()
     def forward(
@@ -90,7 +107,7 @@ class WhisperEncoder(NeuralModule):
             )
         real_B1F = _counts(length, audio_signal.shape[-1])[:, None]
         x_BDF = functional.gelu(self.conv1(audio_signal * real_B1F)) * real_B1F
-        x_BSD = functional.gelu(self.conv2(x_BDF)).transpose(1, 2) + self.positions[:frames]
+        x_BSD = functional.gelu(self.conv2(x_BDF)).transpose(1, 2) + self.positions(frames)
         lengths = torch.div(length + 1, 2, rounding_mode="floor")
         mask = attention_mask(lengths, frames)
         for layer in self.layers:
