@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from seaspeak.training.experiment import exp_manager
     from seaspeak.training.hydra import hydra_runner
     from seaspeak.training.novograd import Novograd
-    from seaspeak.training.optimizers import get_optimizer, register_optimizer
-    from seaspeak.training.schedules import get_scheduler, register_scheduler
+    from seaspeak.training.optimizers import get_optimizer, get_scheduler, register_optimizer, register_scheduler
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -22,7 +21,6 @@ __getattr__, __dir__, __all__ = attach(
         "seaspeak.training.experiment": ["exp_manager"],
         "seaspeak.training.hydra": ["hydra_runner"],
         "seaspeak.training.novograd": ["Novograd"],
-        "seaspeak.training.optimizers": ["get_optimizer", "register_optimizer"],
-        "seaspeak.training.schedules": ["get_scheduler", "register_scheduler"],
+        "seaspeak.training.optimizers": ["get_optimizer", "get_scheduler", "register_optimizer", "register_scheduler"],
     },
 )

@@ -103,4 +103,6 @@ def first_generation(name: str, params: Iterable[Any], optimization_params: Mapp
         )
     build, defaults = _KNOWN[name.lower()]
     taken = {key: optimization_params.get(key, default) for key, default in defaults.items()}
-    return build(params, lr=optimization_params["lr"], **{_RENAMED.get(key, key): value for key, value in taken.items()})
+    return build(
+        params, lr=optimization_params["lr"], **{_RENAMED.get(key, key): value for key, value in taken.items()}
+    )
