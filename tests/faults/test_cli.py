@@ -1,0 +1,260 @@
+"""What goes wrong on the command line: one clear error each, other recordings still done, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import soundfile
+from typer.testing import CliRunner, Result
+
+from seaspeak.cli.main import app
+from tests.faults import recordings as make
+
+pytestmark = pytest.mark.e2e
+
+COMMAND = [str(Path(sys.executable).with_name("seaspeak"))]
+
+
+@pytest.fixture(scope="session")
+def archive(shared: Path) -> Path:
+    """A QuartzNet small enough to load in no time; it hears nonsense."""
+    return shared / "fixtures" / "asr" / "quartznet5x5_tiny" / "model.nemo"
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "good.wav"
+    soundfile.write(path, make.speech(1.5), make.RATE)
+    return path
+
+
+def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, [str(each) for each in arguments], input=stdin)
+
+
+def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
+    words = COMMAND + [str(each) for each in arguments]
+    return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def errors(result: Result) -> list[str]:
+    return [line for line in result.stderr.splitlines() if line.startswith("seaspeak: ")]
+
+
+@pytest.mark.parametrize("name", make.BROKEN)
+def test_a_broken_recording_is_named_and_the_others_are_done(
+    name: str, tmp_path: Path, archive: Path, good: Path
+) -> None:
+    bad = tmp_path / name
+    make.BROKEN[name](bad)
+    result = run("transcribe", "-m", archive, good, bad, good, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    [error] = errors(result)
+    assert name in error and "Traceback" not in result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good-2.txt", "good.txt"]
+    assert "2 of 3 recordings transcribed, 1 failed" in result.stderr
+
+
+@pytest.mark.parametrize("name", make.SOUND)
+def test_unusual_recordings_are_no_errors(name: str, tmp_path: Path, archive: Path) -> None:
+    make.SOUND[name](tmp_path / name)
+    result = run("transcribe", "-m", archive, tmp_path / name)
+    assert result.exit_code == 0 and errors(result) == []
+
+
+def test_a_missing_file_is_named_and_the_others_are_done(tmp_path: Path, archive: Path, good: Path) -> None:
+    result = run("transcribe", "-m", archive, tmp_path / "gone.wav", good)
+    assert result.exit_code == 1
+    assert errors(result) == [f"seaspeak: there is no file '{tmp_path / 'gone.wav'}'"]
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == [str(good)]
+
+
+def test_if_nothing_is_there_no_model_is_loaded(tmp_path: Path) -> None:
+    result = run("transcribe", "-m", tmp_path / "also_gone.nemo", tmp_path / "gone.wav", tmp_path / "*.wav")
+    assert result.exit_code == 1
+    assert len(errors(result)) == 2 and "also_gone" not in result.stderr
+
+
+def test_an_empty_standard_input_is_an_error(archive: Path) -> None:
+    result = run("transcribe", "-m", archive, "-", stdin=b"")
+    assert result.exit_code == 1
+    assert errors(result)[0].startswith("seaspeak: -: ")
+
+
+def test_an_unknown_model_gets_the_nearest_name(good: Path) -> None:
+    result = run("transcribe", "-m", "seaspeak_en_recognizer", good)
+    assert result.exit_code == 1
+    assert "did you mean 'seaspeak_en_recogniser'" in result.stderr
+
+
+@pytest.mark.parametrize("damage", ["missing", "text", "truncated", "empty"])
+def test_a_damaged_archive_is_one_error(damage: str, tmp_path: Path, archive: Path, good: Path) -> None:
+    path = tmp_path / "model.nemo"
+    content = {"text": b"not an archive\n" * 99, "truncated": archive.read_bytes()[:50_000], "empty": b""}
+    if damage in content:
+        path.write_bytes(content[damage])
+    result = run("transcribe", "-m", path, good)
+    assert result.exit_code == 1
+    assert len(errors(result)) == 1 and "model.nemo" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_model_that_does_not_recognise_speech_is_refused(shared: Path, good: Path) -> None:
+    result = run("transcribe", "-m", shared / "fixtures" / "tts" / "fastpitch_tiny" / "model.nemo", good)
+    assert result.exit_code == 1 and len(errors(result)) == 1
+
+
+def test_a_missing_manifest_is_one_error(tmp_path: Path, archive: Path) -> None:
+    result = run("transcribe", "-m", archive, "--manifest", tmp_path / "gone.json")
+    assert result.exit_code == 1
+    [error] = errors(result)
+    assert "gone.json" in error
+
+
+def test_a_malformed_line_of_a_manifest_is_named_with_its_number(tmp_path: Path, archive: Path, good: Path) -> None:
+    manifest = tmp_path / "list.json"
+    line = json.dumps({"audio_filepath": good.name, "duration": 1.5, "text": "a"})
+    manifest.write_text(f"{line}\n{line[:-5]}\n")
+    result = run("transcribe", "-m", archive, "--manifest", manifest)
+    assert result.exit_code == 1
+    assert "list.json" in result.stderr and "line 2" in result.stderr
+
+
+def test_a_manifest_that_names_a_missing_file_is_done_but_for_that(tmp_path: Path, archive: Path, good: Path) -> None:
+    manifest = tmp_path / "list.json"
+    entries = [{"audio_filepath": name, "duration": 1.5, "text": ""} for name in ("gone.wav", good.name)]
+    manifest.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    result = run("transcribe", "-m", archive, "--manifest", manifest)
+    assert result.exit_code == 1
+    assert "gone.wav" in errors(result)[0]
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == [str(good)]
+
+
+@pytest.mark.parametrize("place", ["/proc/seaspeak/texts", "in_the_way/texts", "in_the_way"])
+def test_an_output_folder_that_nobody_can_write_to_is_one_error(place: str, tmp_path: Path, good: Path) -> None:
+    (tmp_path / "in_the_way").write_text("a file")
+    result = run("transcribe", "-m", "no such model is reached", good, "-o", tmp_path / place)
+    assert result.exit_code == 1
+    [error] = errors(result)
+    assert "output folder" in error and "cannot be written to" in error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["transcribe"],
+        ["transcribe", "a.wav", "-f", "doc"],
+        ["transcribe", "a.wav", "-f", "all"],
+        ["transcribe", "a.wav", "b.wav", "-f", "srt"],
+        ["transcribe", "a.wav", "--batch-size", "0"],
+        ["transcribe", "a.wav", "--nonsense"],
+        ["no_such_command"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_leaves_with_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_device_that_is_not_there_is_one_error(archive: Path, good: Path) -> None:
+    result = run("transcribe", "-m", archive, good, "--device", "quantum")
+    assert result.exit_code == 1
+    assert "the device 'quantum' cannot be used" in errors(result)[0]
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_error_and_leaves_whole_files_only(tmp_path: Path, archive: Path) -> None:
+    short, long = tmp_path / "a.wav", tmp_path / "b.wav"
+    soundfile.write(short, make.speech(0.5), make.RATE)
+    soundfile.write(long, make.speech(60.0), make.RATE)
+
+    def nearly_full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+
+    words = ("transcribe", "-m", archive, "--batch-size", "1", short, long, "-o", tmp_path / "out", "-f", "json")
+    process = start(*words, preexec_fn=nearly_full)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "cannot be written" in stderr and "File too large" in stderr and "Traceback" not in stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.json"]
+    json.loads((tmp_path / "out" / "a.json").read_text())
+
+
+@pytest.mark.slow
+def test_standard_output_on_a_full_disk_is_one_error(archive: Path, good: Path) -> None:
+    with open("/dev/full", "w") as full:
+        words = [*COMMAND, "transcribe", "-m", str(archive), str(good)]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "standard output cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_reader_that_has_read_enough_is_no_error_message(archive: Path, good: Path) -> None:
+    process = start("transcribe", "-m", archive, *[good] * 5)
+    process.stdout.close()
+    assert "Traceback" not in process.stderr.read() and process.wait(60) in (0, 1)
+    process.stderr.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["folder", "stdout"])
+def test_ctrl_c_keeps_what_is_done_and_leaves_with_130(where: str, tmp_path: Path, archive: Path) -> None:
+    first, endless = tmp_path / "first.wav", tmp_path / "endless.wav"
+    soundfile.write(first, make.speech(1.0), make.RATE)
+    soundfile.write(endless, make.speech(30.0).repeat(240), make.RATE)  # two hours
+    out = tmp_path / "out"
+    process = start(
+        *("transcribe", "-m", archive, "--batch-size", "1", first, endless),
+        *(["-o", out] if where == "folder" else []),
+    )
+    if where == "folder":
+        wait_until(lambda: (out / "first.txt").exists(), process)
+        time.sleep(0.2)
+    else:
+        assert process.stdout.readline().startswith(str(first))
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in stderr and "1 of 2 recordings transcribed" in stderr and "Traceback" not in stderr
+    if where == "folder":
+        assert [path.name for path in out.iterdir()] == ["first.txt"]
+
+
+def wait_until(condition: object, process: subprocess.Popen[str], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_two_hours_need_less_than_two_gigabytes(tmp_path: Path, archive: Path) -> None:
+    path = tmp_path / "long.flac"
+    minute = make.speech(60.0)
+    with soundfile.SoundFile(path, "w", 44_100, 2) as stream:
+        block = minute.repeat(3)[: 44_100 * 60]
+        for _ in range(120):
+            stream.write(block.reshape(-1, 1).repeat(2, axis=1))
+    program = (
+        "import resource, sys; from seaspeak.cli.main import app\n"
+        f"try: app({['transcribe', '-m', str(archive), str(path)]!r})\n"
+        "except SystemExit as end:\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(end.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 h 00 min of audio" in done.stderr
+    assert int(done.stderr.splitlines()[-1]) * 1024 < 2e9
+
+
+def test_help_of_every_command_is_there() -> None:
+    names: Sequence[str] = ("demo", "transcribe", "models", "info", "train", "data", "doctor")
+    assert all(run(name, "--help").exit_code == 0 for name in names)
