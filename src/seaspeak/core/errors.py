@@ -12,6 +12,7 @@
     ├── AudioError (ValueError)            a recording cannot be read
     ├── DataError (ValueError)             a manifest or data set cannot be used
     ├── ModelError (ValueError)            a model cannot do what was asked
+    ├── TrainingError (ValueError)         training cannot start, or cannot go on
     ├── FileMissingError (FileNotFoundError)
     ├── DownloadError (OSError)            a file cannot be fetched, or the network is off
     ├── StorageError (OSError)             a file cannot be written
@@ -120,6 +121,12 @@ class ModelError(SeaspeakError, ValueError):
     """A model cannot do what was asked of it."""
 
     code = "model"
+
+
+class TrainingError(SeaspeakError, ValueError):
+    """Training cannot start, or cannot go on."""
+
+    code = "training"
 
 
 class FileMissingError(SeaspeakError, FileNotFoundError):

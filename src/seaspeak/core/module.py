@@ -60,9 +60,14 @@ class NeuralModule(nn.Module, Typing):
         return ports.result if ports.outputs is not None and self.output_types == ports.outputs else None
 
     @property
+    def given_name(self) -> str | None:
+        """The name that the module was given, if it was."""
+        return self.__dict__.get("_name")
+
+    @property
     def name(self) -> str:
-        """What graphs and drawings call the module."""
-        return self.__dict__.get("_name") or type(self).__name__.lower()
+        """What graphs and drawings call the module: the name that it was given, else its class in lower case."""
+        return self.given_name or type(self).__name__.lower()
 
     @name.setter
     def name(self, name: str) -> None:

@@ -15,6 +15,7 @@ from seaspeak.core.checks import Plan
 from seaspeak.core.errors import GraphError
 from seaspeak.core.ports import unwrap
 from seaspeak.core.types import NeuralType, NeuralTypeComparisonResult
+from seaspeak.core.typing import has_fixed_ports
 
 if TYPE_CHECKING:
     from seaspeak.core.module import NeuralModule
@@ -177,22 +178,28 @@ def record(module: NeuralModule, args: tuple[Any, ...], kwargs: Mapping[str, Any
             f"{name} cannot be called with symbols: it declares no {'inputs' if inputs is None else 'outputs'}",
             fix="annotate its forward with neural types, or define input_types and output_types",
         )
-    plan = Plan(name, type(module).forward, inputs, outputs, open_inputs=True)
+    return packed(module, Call(module, named_arguments(module, args, kwargs), outputs).outputs)
+
+
+def named_arguments(module: NeuralModule, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of a call by name, checked against the input ports of the module."""
+    name = type(module).__name__
+    plan = Plan(name, type(module).forward, module.input_types, None, open_inputs=has_fixed_ports(type(module)))
     if len(args) > len(plan.positional):
-        raise GraphError(f"{name} takes {len(plan.positional)} arguments, {len(args)} were given")
+        raise GraphError(f"{name} takes at most {len(plan.positional)} arguments by position, got {len(args)}")
     arguments = plan.named(args, kwargs)
     plan.check_inputs(arguments, semantic=True)
-    return packed(module, Call(module, arguments, outputs).outputs)
+    return arguments
 
 
-def packed(module: NeuralModule, outputs: Mapping[str, Symbol]) -> Any:
-    """Return the symbols in the form in which the module returns its tensors."""
+def packed(module: NeuralModule, outputs: Mapping[str, Any]) -> Any:
+    """Return symbols, or values, by output port in the form in which the module returns its outputs."""
     result = module.result_type
     if result is not None:
         return result(**outputs)
     if len(outputs) == 1:
         return next(iter(outputs.values()))
-    return namedtuple(f"{type(module).__name__}Output", outputs)(**outputs)
+    return namedtuple(f"{type(module).__name__}Output", outputs, rename=True)(*outputs.values())
 
 
 NmTensor = Symbol
