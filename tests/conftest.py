@@ -7,8 +7,12 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("seaspeak", deadline=None)  # a busy machine is no reason to fail
+settings.load_profile("seaspeak")
 
 
 @pytest.fixture(scope="session")
