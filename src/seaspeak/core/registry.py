@@ -60,7 +60,8 @@ def _names_we_write() -> dict[str, list[tuple[str, str]]]:
 
 def _load(where: str) -> Any:
     module, attribute = where.split(":")
-    return getattr(import_module(module), attribute)
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found
 
 
 def dotted(cls: type[Any]) -> str:
@@ -123,7 +124,7 @@ def schedule(name: str) -> type[Any]:
 
 
 def plug(name: str) -> Any:
-    """Return what is plugged into the core under ``name``: ``"engine"`` or ``"lightning"``."""
+    """Return what is plugged into the core under ``name``: ``"engine"`` (a class) or ``"lightning"`` (a module)."""
     return _load(_table()["plug", name])
 
 
@@ -233,12 +234,9 @@ def _loaded(name: str, where: str) -> type[Any]:
 
 
 def _of_caller(name: str, caller: type[Any] | None) -> type[Any] | None:
-    """A class of the caller's family. A class saved by a script (``__main__.X``) is found in its module, too."""
-    script = name.removeprefix("__main__.") if name.startswith("__main__.") else None
-    for base in caller.__mro__ if caller else ():
-        if not is_engine_form(base) and (dotted(base) == name or base.__qualname__ == script):
-            return base
-    return None
+    """The calling class, or one of its bases, if that is what is meant."""
+    family = caller.__mro__ if caller else ()
+    return next((base for base in family if dotted(base) == name and not is_engine_form(base)), None)
 
 
 def _of_torch(name: str) -> type[Any] | None:
@@ -286,6 +284,12 @@ def _defined() -> Iterator[type[Any]]:
 def is_engine_form(cls: type[Any]) -> bool:
     """Whether ``cls`` is not a class of its own, but the form that another one takes for a training engine."""
     return "_plain_class" in vars(cls)
+
+
+def plain_class(cls: type[Any]) -> type[Any]:
+    """The class itself, if ``cls`` is the form of it for a training engine; else ``cls``."""
+    found: type[Any] = vars(cls).get("_plain_class", cls)
+    return found
 
 
 def _unknown(name: str, kind: Kind, *, key: str = "") -> UnknownNameError:

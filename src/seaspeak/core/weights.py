@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Literal
 
 import torch
@@ -154,18 +154,33 @@ def assign(module: nn.Module, state: Mapping[str, Tensor], device: torch.device)
 
 
 def unmade(module: nn.Module) -> list[str]:
-    """Names of the modules with tensors that are still on the meta device: parameters, buffers, attributes."""
-    return [
-        name
-        for name, part in module.named_modules()
-        if any(isinstance(tensor, Tensor) and tensor.is_meta for tensor in _tensors(part))
-    ]
+    """Names of the parts with something that is still on the meta device: a parameter, a buffer, an attribute."""
+    return [name for name, part in module.named_modules() if any(_is_meta(value) for _, _, value in _values(part))]
 
 
-def _tensors(part: nn.Module) -> Iterable[object]:
-    yield from part._parameters.values()
-    yield from part._buffers.values()
-    yield from vars(part).values()
+def transplant(source: nn.Module, target: nn.Module) -> None:
+    """Give ``target`` from ``source``, its like, whatever it has on the meta device only."""
+    for name, part in target.named_modules():
+        like = source.get_submodule(name)
+        for holder, key, value in list(_values(part)):
+            if _is_meta(value):
+                getattr(part, holder)[key] = getattr(like, holder)[key]
+
+
+def _values(part: nn.Module) -> Iterator[tuple[str, str, object]]:
+    """Where a module keeps things: (``_parameters``, ``_buffers`` or ``__dict__``; name; value)."""
+    for holder in ("_parameters", "_buffers", "__dict__"):
+        for key, value in getattr(part, holder).items():
+            if key not in ("_parameters", "_buffers", "_modules", "_constructor_call"):
+                yield holder, key, value
+
+
+def _is_meta(value: object, depth: int = 3) -> bool:
+    """Whether a value, or something in a list or dictionary of them, is a tensor without content."""
+    if isinstance(value, Tensor):
+        return value.is_meta
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return depth > 0 and any(_is_meta(item, depth - 1) for item in items)
 
 
 def _typed(tensor: Tensor, place: Tensor) -> Tensor:

@@ -1,0 +1,194 @@
+"""Building a model around tensors that exist already: from an archive, from a checkpoint.
+
+The network is built on torch's meta device, where nothing is allocated, compared with the tensors, and given them.
+What is computed rather than stored (windows, positions) is made after that. So no random initialisation is paid for,
+and a configuration cannot allocate what its archive does not hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from seaspeak.core import weights
+from seaspeak.core.archive import Archive
+from seaspeak.core.artifacts import Files
+from seaspeak.core.config import to_config
+from seaspeak.core.errors import ArchiveError, ConfigError, FileMissingError, SeaspeakError
+from seaspeak.core.module import NeuralModule
+
+M = TypeVar("M", bound=nn.Module)
+
+RECIPES = ("0.11", "1.0", "current")
+"""How features are computed: as NeMo 0.11 did, as 1.0 to 2.4 did, and as 2.5 and later do."""
+
+NEMO_VERSION = "3.0.0"
+"""The release of NeMo whose arithmetic the current recipe follows; what we train says so in its archive."""
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """What the constructor of a model that is being restored can reach."""
+
+    files: Files
+
+
+_current: ContextVar[Restoring | None] = ContextVar("seaspeak_restoring", default=None)
+
+
+def restoring() -> Restoring | None:
+    """What is being restored here and now, in this thread or task; None when a model is simply constructed."""
+    return _current.get()
+
+
+@contextlib.contextmanager
+def restoring_from(files: Files) -> Iterator[None]:
+    """Tell constructors within the block that data is not to be set up, and where files come from."""
+    token = _current.set(Restoring(files))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def decide_recipe(config: Mapping[str, Any] | DictConfig, *, asked: str | None = None, known: str | None = None) -> str:
+    """Return the recipe of the front end that the weights beside ``config`` were trained with.
+
+    In this order: what was asked for; our own key, if no other program has saved the file since; what the catalogue
+    knows; the release of NeMo that wrote the file (2.5 and later: ``"current"``, older or none: ``"1.0"``).
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    own = own_recipe(config)
+    release = re.match(r"(\d+)\.(\d+)", str(config.get("nemo_version") or ""))
+    by_release = "current" if release and (int(release[1]), int(release[2])) >= (2, 5) else "1.0"
+    recipe = asked or own or known or by_release
+    if recipe not in RECIPES:
+        raise ConfigError(f"there is no recipe {recipe!r}", expected=" or ".join(map(repr, RECIPES)))
+    return recipe
+
+
+def own_recipe(config: Mapping[str, Any] | DictConfig) -> str | None:
+    """The recipe in our section of a configuration, unless another program has written the file since."""
+    section = config.get("seaspeak")
+    if not isinstance(section, Mapping | DictConfig):
+        return None
+    recipe = section.get("recipe")
+    return str(recipe) if recipe and section.get("nemo_version") == config.get("nemo_version") else None
+
+
+def describe(archive: Archive, override: Any, asked: str | None, known: str | None) -> DictConfig:
+    """The configuration to restore an archive with, our section included.
+
+    Args:
+        archive: the archive.
+        override: a configuration, or the path of one, to use instead (its section ``model``, if it has one).
+        asked: the recipe that was asked for.
+        known: the recipe that the catalogue knows.
+    """
+    stored = archive.config
+    recipe = decide_recipe(stored, asked=asked, known=known)
+    config = stored
+    if override is not None:
+        config = to_config(override)
+        config = config.get("model", config)
+        recipe = asked or own_recipe(config) or recipe
+        for key in ("target", "nemo_version"):
+            if key in stored:
+                config.setdefault(key, stored[key])
+    config.seaspeak = {"recipe": recipe, "nemo_version": config.get("nemo_version")}
+    return config
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a training checkpoint that holds plain values only.
+
+    Raises:
+        FileMissingError: there is no such file.
+        ArchiveError: it is damaged, or holds objects.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise FileMissingError(f"there is no checkpoint {path}") from error
+    except pickle.UnpicklingError as error:
+        raise ArchiveError(
+            f"{path} holds objects, and loading those could run a program",
+            got=str(error).strip().split("\n", 1)[0][:200],
+            expected="a checkpoint of plain values and tensors, as our training writes it",
+            fix="take the model from the .nemo file of that run",
+        ) from error
+    except Exception as error:  # torch's reader raises whatever the damaged bytes lead it to
+        raise ArchiveError(f"{path} is no checkpoint, or damaged: {str(error)[:200]}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
+        raise ArchiveError(f"{path} is no training checkpoint: it has no state_dict")
+    return content
+
+
+def build(
+    make: Callable[[], M],
+    state: Mapping[str, Tensor],
+    *,
+    device: torch.device,
+    strict: bool,
+    where: str,
+    trusted: bool,
+) -> M:
+    """Return the module that ``make`` builds, with the tensors of ``state`` as its own.
+
+    Args:
+        make: builds the module on whatever device is the default.
+        state: its weights by name.
+        device: where it shall live.
+        strict: refuse missing and left-over weights.
+        where: what the weights are called in messages.
+        trusted: the class is the user's own: if it cannot be built on the meta device (because it looks at values),
+            build it where there are some.
+    """
+    try:
+        with torch.device("meta"):
+            module = make()
+    except SeaspeakError:
+        raise
+    except Exception:
+        if not trusted:
+            raise
+        module = make()
+    tensors = weights.fit(state, module, strict=strict, where=where)
+    weights.assign(module, tensors, torch.device("cpu"))
+    for name in _to_compute(module):
+        part = module.get_submodule(name)
+        fresh = make() if part is module else _again(part)
+        weights.transplant(fresh, part)
+    return module.to(device)
+
+
+def _to_compute(module: nn.Module) -> list[str]:
+    """Names of the smallest parts that have to be constructed for real to fill what is not stored.
+
+    A neural module knows its constructor's arguments; without one between, the whole model is what can be built.
+    """
+    found: list[str] = []
+    for name in weights.unmade(module):
+        path = name.split(".") if name else []
+        owners = [".".join(path[:length]) for length in range(len(path), 0, -1)]
+        found.append(next((at for at in owners if isinstance(module.get_submodule(at), NeuralModule)), ""))
+    return [""] if "" in found else list(dict.fromkeys(found))
+
+
+def _again(part: nn.Module) -> nn.Module:
+    """The same module, constructed with the same arguments where tensors have values."""
+    assert isinstance(part, NeuralModule)
+    args, kwargs = part.__dict__["_constructor_call"]
+    return type(part)(*args, **kwargs)
