@@ -21,7 +21,7 @@ import logging
 import math
 import random
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,8 @@ def normalize_batch(features: Tensor, lengths: Tensor, normalize: str | Mapping[
         return (features - mean) / std
     if normalize not in ("per_feature", "all_features"):
         return features
-    dims, count = (2,), lengths.clamp(min=1)[:, None, None]
+    dims: tuple[int, ...] = (2,)
+    count = lengths.clamp(min=1)[:, None, None]
     if normalize == "all_features":
         dims, count = (1, 2), count * features.shape[1]
     valid = (torch.arange(features.shape[2], device=features.device) < lengths[:, None])[:, None]
@@ -74,9 +75,8 @@ def check_recipe(recipe: str) -> Recipe:
     Raises:
         ConfigError: it is not.
     """
-    for known in get_args(Recipe):
-        if recipe == known:
-            return known
+    if recipe in get_args(Recipe):
+        return cast(Recipe, recipe)
     raise ConfigError(
         "the recipe of the mel front end is not known",
         got=repr(recipe),
@@ -343,7 +343,6 @@ class FilterbankFeatures(nn.Module):
             x.device.type == "cpu"
             and not torch.is_grad_enabled()
             and not torch.compiler.is_compiling()
-            and not torch.jit.is_tracing()
             and not torch.onnx.is_in_onnx_export()
             and self.frame_splicing == 1
             and not (self.training and self.nb_augmentation_prob > 0)
