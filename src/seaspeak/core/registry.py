@@ -281,6 +281,19 @@ def _defined() -> Iterator[type[Any]]:
                     yield cls
 
 
+def family(cls: type[Any]) -> list[type[Any]]:
+    """``cls`` and the classes below it: those that the process has defined, and those of the table beside it.
+
+    A base class such as ``ASRModel`` so knows the models of its collection before anybody has imported them; only
+    modules of the folder that it lies in are imported.
+    """
+    folder = plain_class(cls).__module__.rpartition(".")[0]
+    for (kind, _), where in _table().items():
+        if kind == "class" and where.startswith(f"{folder}.") and folder != "seaspeak.core":
+            _load(where)
+    return [plain_class(cls), *(below for below in _defined() if issubclass(below, cls) and below is not cls)]
+
+
 def is_engine_form(cls: type[Any]) -> bool:
     """Whether ``cls`` is not a class of its own, but the form that another one takes for a training engine."""
     return "_plain_class" in vars(cls)
