@@ -107,6 +107,10 @@ class NeuralModule(nn.Module, Typing):
         """Let training change everything here, or with ``partial`` what it could change before ``freeze``."""
         unfreeze(self, partial=partial)
 
+    def is_frozen(self) -> bool:
+        """Return whether ``freeze`` was called and not undone."""
+        return bool(self.__dict__.get("_trained_before_freeze"))
+
     @contextlib.contextmanager
     def as_frozen(self) -> Iterator[None]:
         """Freeze within a ``with`` block; afterwards all is as before, the modes of all sub-modules included."""
