@@ -183,7 +183,7 @@ class FilterbankFeatures(nn.Module):
         self.dither, self.mag_power = dither, mag_power
         self.pad_to, self.pad_value, self.frame_splicing = pad_to, pad_value, frame_splicing
         self.use_grads = use_grads
-        self._rng = rng or random.Random()
+        self._rng = rng
         self.nb_augmentation_prob = nb_augmentation_prob if nb_max_freq < sample_rate / 2 else 0.0
         self._nb_first_bin = int(nb_max_freq / sample_rate * self.n_fft)
         self._register_buffers(torch.empty(0).device)
@@ -309,7 +309,8 @@ class FilterbankFeatures(nn.Module):
         guard = STD_GUARD if self.use_grads else 0.0  # a root has no slope at zero
         magnitude = torch.sqrt(spectrum.square().sum(-1) + guard)
         if self.training and self.nb_augmentation_prob > 0:
-            narrow = [self._rng.random() < self.nb_augmentation_prob for _ in range(len(magnitude))]
+            draw = self._rng or random  # Python's global generator, which training seeds and restores
+            narrow = [draw.random() < self.nb_augmentation_prob for _ in range(len(magnitude))]
             high = torch.arange(magnitude.shape[1], device=magnitude.device)[:, None] >= self._nb_first_bin
             magnitude = magnitude.masked_fill(torch.tensor(narrow, device=magnitude.device)[:, None, None] & high, 0.0)
         return magnitude if self.mag_power == 1.0 else magnitude.pow(self.mag_power)
