@@ -10,7 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from seaspeak.core.errors import ConfigError
-from seaspeak.training.hydra import check_complete, hydra_runner
+from seaspeak.training.hydra import hydra_runner
+from seaspeak.training.settings import check_complete
 
 SCRIPT = """
 import dataclasses, os, sys

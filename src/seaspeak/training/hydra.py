@@ -15,11 +15,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from seaspeak.core.errors import ConfigError, SeaspeakError, require
+from seaspeak.training.experiment import lower_voice
+from seaspeak.training.lightning import PACKAGES
+from seaspeak.training.settings import check_complete
 
-PACKAGED = ("seaspeak.collections.asr.configs",)
+CONFIGS = ("seaspeak.collections.asr.configs",)
 """Packages whose YAML files every script finds by name, after those of its own folder."""
 
 _QUIET = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=stdout")
@@ -57,31 +60,14 @@ def hydra_runner(
     return decorate
 
 
-def check_complete(cfg: DictConfig) -> None:
-    """Refuse a configuration in which a value is still to be given, naming all of them at once.
-
-    ``test_ds`` may stay open: the data of a test is only needed by who runs one.
-
-    Raises:
-        ConfigError: keys hold ``???``.
-    """
-    missing = sorted(key for key in OmegaConf.missing_keys(cfg) if ".test_ds." not in f".{key}")
-    if missing:
-        raise ConfigError(
-            f"the configuration leaves {len(missing)} value{'s' if len(missing) > 1 else ''} open (???)",
-            got=", ".join(missing),
-            fix=" ".join(f"{key}=..." for key in missing),
-        )
-
-
 def find_packaged_configs() -> None:
-    """Let Hydra look for files in the packages :data:`PACKAGED` too, after the places it knows."""
+    """Let Hydra look for files in the packages :data:`CONFIGS` too, after the places it knows."""
     plugins = _hydra("core.plugins").Plugins.instance()
     base = _hydra("plugins.search_path_plugin").SearchPathPlugin
 
     class SeaspeakConfigs(base):  # type: ignore[misc, valid-type]
         def manipulate_search_path(self, search_path: Any) -> None:
-            for package in PACKAGED:
+            for package in CONFIGS:
                 search_path.append(provider="seaspeak", path=f"pkg://{package}")
 
     if not any(found.__name__ == SeaspeakConfigs.__name__ for found in plugins.discover(base)):
@@ -94,6 +80,7 @@ def _run(task: Task, config_path: str | None, config_name: str | None, schema: A
 
     @functools.wraps(task)
     def job(cfg: DictConfig) -> Any:
+        lower_voice(*(package for package in PACKAGES if package in sys.modules))
         with _arguments(given):  # a launcher that starts this program again must see what the user wrote
             check_complete(cfg)
             return task(cfg)
