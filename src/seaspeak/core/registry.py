@@ -58,6 +58,11 @@ def _names_we_write() -> dict[str, list[tuple[str, str]]]:
     return {attribute: list(modules.items()) for attribute, modules in found.items()}
 
 
+def has_class(name: str) -> bool:
+    """Whether a class of the table is called ``name``, without its module; nothing is imported to find out."""
+    return name in _names_we_write()
+
+
 def _load(where: str) -> Any:
     module, attribute = where.split(":")
     found = import_module(module)
