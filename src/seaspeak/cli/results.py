@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -107,18 +105,10 @@ def write_file(path: Path, text: str) -> None:
     Raises:
         StorageError: the disk is full, or the folder cannot be written to.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.replace(part, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _storage(f"the result {str(path)!r} cannot be written", error) from error
-        raise
+    from seaspeak.core.archive import atomic
+
+    with atomic(path) as stream:
+        stream.write(text.encode("utf-8"))
 
 
 def write_out(text: str, stream: IO[str] | None = None) -> None:
