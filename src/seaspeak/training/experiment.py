@@ -21,6 +21,7 @@ from seaspeak.core.errors import ConfigError, FileMissingError, StorageError, re
 from seaspeak.training.callbacks import atomic_checkpoints, make_folder, run_checkpoint
 from seaspeak.training.csv_log import csv_log
 from seaspeak.training.lightning import PACKAGES, package_of
+from seaspeak.training.quiet import lower_voice
 from seaspeak.training.settings import ExperimentSettings, read_settings
 
 logger = logging.getLogger(__name__)
@@ -91,17 +92,6 @@ def exp_manager(trainer: Any, cfg: Any = None) -> Path | None:
     trainer.loggers = [*trainer.loggers, *_loggers(package, trainer, folder, settings)]
     _add_callbacks(package, trainer, checkpoints, settings)
     return folder
-
-
-def lower_voice(*packages: str) -> None:
-    """Let Lightning report problems only, unless the program has set its level: no tips, no lists of absent devices.
-
-    ``logging.getLogger("lightning.pytorch").setLevel(logging.DEBUG)`` before training undoes it.
-    """
-    for package in packages:
-        for name in (package, package.replace("pytorch_lightning", "lightning_fabric").replace(".pytorch", ".fabric")):
-            if logging.getLogger(name).level == logging.INFO:  # what Lightning itself sets
-                logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def find_checkpoint(folder: Path, settings: ExperimentSettings) -> Path | None:

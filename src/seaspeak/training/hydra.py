@@ -1,6 +1,6 @@
-"""``@hydra_runner``: a training script whose configuration comes from YAML files and the command line, by Hydra.
+"""Configurations from YAML files and the command line, by Hydra: ``@hydra_runner`` for scripts, ``compose`` for others.
 
-Hydra is imported when a script's function is called without a configuration.
+Hydra is imported when a configuration is read.
 """
 
 from __future__ import annotations
@@ -8,19 +8,21 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from omegaconf import DictConfig
 
-from seaspeak.core.errors import ConfigError, SeaspeakError, require
-from seaspeak.training.experiment import lower_voice
+from seaspeak.core.errors import ConfigError, FileMissingError, SeaspeakError, UnknownNameError, nearest, require
 from seaspeak.training.lightning import PACKAGES
-from seaspeak.training.settings import check_complete
+from seaspeak.training.quiet import lower_voice
+from seaspeak.training.settings import check_complete, leave_out_open_sets
 
 CONFIGS = ("seaspeak.collections.asr.configs",)
 """Packages whose YAML files every script finds by name, after those of its own folder."""
@@ -60,6 +62,63 @@ def hydra_runner(
     return decorate
 
 
+def packaged_configs() -> list[str]:
+    """Return the names of the configurations that ship."""
+    found = (path.name for package in CONFIGS for path in files(package).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+def compose(config: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Read a configuration and change it.
+
+    Args:
+        config: the name of a packaged configuration, or the path of a YAML file.
+        overrides: ``key=value``, ``+key=value``, ``++key=value``, ``~key``, as on Hydra's command lines.
+
+    Raises:
+        UnknownNameError: there is no such configuration, or no such key; the message has the nearest.
+        ConfigError: an override, or the file, cannot be understood.
+        MissingExtra: Hydra is not installed.
+    """
+    path = Path(config).expanduser()
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.is_file():
+            raise FileMissingError(f"there is no configuration file {path}")
+        initialize, place = _hydra("").initialize_config_dir, str(path.resolve().parent)
+    elif config in packaged_configs():
+        initialize, place = _hydra("").initialize_config_module, CONFIGS[0]
+    else:
+        known = packaged_configs()
+        raise UnknownNameError(
+            f"no packaged configuration is called {config!r}, and it is no file",
+            expected=", ".join(known),
+            fix=nearest(config, known),
+        )
+    find_packaged_configs()
+    with initialize(place, version_base="1.3"):
+        try:
+            cfg: DictConfig = _hydra("").compose(path.stem, list(overrides))
+        except _hydra("errors").HydraException as error:
+            raise _unusable(error, overrides, _hydra("").compose, path.stem) from error
+    return cfg
+
+
+def _unusable(error: Exception, overrides: Sequence[str], read: Callable[..., Any], name: str) -> ConfigError:
+    """What to say of a configuration that Hydra refuses; a key that does not exist gets the nearest that does."""
+    text = str(error).split("\n")[0]
+    missing = re.match(r"Could not (?:override|delete)[^']*'([^']+)'", text)
+    if missing is None or not overrides:
+        return ConfigError(f"the configuration {name} cannot be used: {text or error.__cause__}")
+    key = missing[1]
+    parent, _, last = key.rpartition(".")
+    section = read(name, [])
+    for part in filter(None, parent.split(".")):
+        section = section.get(part) if isinstance(section, DictConfig) else None
+    known = [f"{parent}.{one!s}".lstrip(".") for one in section] if isinstance(section, DictConfig) else []
+    remedy = nearest(key, known) or f"+{key}=... adds a key (then {last!r} has to mean something to what reads it)"
+    return UnknownNameError(f"the configuration {name} has no key {key!r}", fix=remedy)
+
+
 def find_packaged_configs() -> None:
     """Let Hydra look for files in the packages :data:`CONFIGS` too, after the places it knows."""
     plugins = _hydra("core.plugins").Plugins.instance()
@@ -82,6 +141,7 @@ def _run(task: Task, config_path: str | None, config_name: str | None, schema: A
     def job(cfg: DictConfig) -> Any:
         lower_voice(*(package for package in PACKAGES if package in sys.modules))
         with _arguments(given):  # a launcher that starts this program again must see what the user wrote
+            leave_out_open_sets(cfg)
             check_complete(cfg)
             return task(cfg)
 
@@ -117,7 +177,7 @@ def _message(error: SeaspeakError) -> str:
 
 
 def _hydra(module: str) -> ModuleType:
-    return require(f"hydra.{module}", extra="train", why="training from a configuration")
+    return require(f"hydra.{module}".rstrip("."), extra="train", why="training from a configuration")
 
 
 def _folder(task: Task, config_path: str | None) -> str | None:

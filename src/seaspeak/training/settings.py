@@ -194,15 +194,22 @@ def read_settings(cfg: Any, section: str = "exp_manager") -> ExperimentSettings:
     return settings
 
 
+def leave_out_open_sets(cfg: DictConfig) -> None:
+    """Set ``model.validation_ds`` and ``model.test_ds`` to null where it is open which data they are; says so."""
+    for name in ("validation_ds", "test_ds"):
+        section = OmegaConf.select(cfg, f"model.{name}")
+        if isinstance(section, DictConfig) and OmegaConf.is_missing(section, "manifest_filepath"):
+            cfg.model[name] = None
+            logger.warning("no %s: model.%s.manifest_filepath is not given", name.replace("_ds", " data"), name)
+
+
 def check_complete(cfg: DictConfig) -> None:
     """Refuse a configuration in which a value is still to be given, naming all of them at once.
-
-    ``test_ds`` may stay open: the data of a test is only needed by who runs one.
 
     Raises:
         ConfigError: keys hold ``???``.
     """
-    missing = sorted(key for key in OmegaConf.missing_keys(cfg) if ".test_ds." not in f".{key}")
+    missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise ConfigError(
             f"the configuration leaves {len(missing)} value{'s' if len(missing) > 1 else ''} open (???)",
