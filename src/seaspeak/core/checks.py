@@ -109,25 +109,33 @@ class Port:
         )
 
     def attach(self, value: Any, inputs: tuple[Any, ...]) -> Any:
-        """Return the value with this port's type on its tensors; a tensor that the caller passed in is not touched."""
+        """Return an output with this port's type on its tensors; a tensor that the caller passed in is not touched.
+
+        Raises:
+            NeuralTypeError: it has another number of dimensions, or is nested otherwise, than declared.
+        """
         if isinstance(value, Tensor):
-            if any(value is given for given in inputs):
-                value = value.view_as(value)
-            value.neural_type = self.type  # type: ignore[attr-defined]
-        elif isinstance(value, (list, tuple)) and value:
-            attached = [self.attach(item, inputs) for item in value]
-            if any(new is not old for new, old in zip(attached, value, strict=True)):
-                return rebuild(value, attached)
+            if self.num_dimensions is not None and value.ndim != self.num_dimensions:
+                self._refuse_dimensions(value)
+            for given in inputs:
+                if value is given:
+                    value = value.view_as(value)
+                    break
+            value.neural_type = self.type
+            return value
+        if isinstance(value, (list, tuple)):
+            self.walk(value, semantic=False, ignore_collections=False)
+            return self._attach_all(value, inputs)
         return value
+
+    def _attach_all(self, value: Any, inputs: tuple[Any, ...]) -> Any:
+        if isinstance(value, (list, tuple)):
+            return _rebuilt(value, [self._attach_all(item, inputs) for item in value])
+        return self.attach(value, inputs)
 
 
 def _lists(depth: int) -> str:
     return ("no list", "a list", "a list of lists")[depth] if depth < 3 else f"{depth} levels of lists"
-
-
-def rebuild(like: Any, items: list[Any]) -> Any:
-    """Return ``items`` as a list, tuple or named tuple of the kind of ``like``."""
-    return type(like)(*items) if hasattr(like, "_fields") else type(like)(items)
 
 
 class Plan:
@@ -155,6 +163,9 @@ class Plan:
         self.inputs = self._ports("input", inputs)
         self.outputs = self._ports("output", outputs)
         self.mandatory = frozenset(name for name, port in (self.inputs or {}).items() if not port.optional)
+        self._fewest = sum(not port.optional for port in (self.outputs or {}).values())
+        self._single = next(iter(self.outputs.values())) if self.outputs and len(self.outputs) == 1 else None
+        self._orders: dict[type, tuple[Port, ...]] = {}
         names, takes_more, _ = parameter_names(function)
         self.positional = tuple(self.inputs or ()) if takes_more and not names else names
 
@@ -220,58 +231,68 @@ class Plan:
         Raises:
             NeuralTypeError: it is not what the output ports declare.
         """
-        ports = self.outputs
-        if ports is None:
+        if self.outputs is None:
             return result
+        if isinstance(result, Tensor) and self._single is not None:
+            return self._single.attach(result, inputs)
         if isinstance(result, dict):
-            return self._check_dict(result, ports, inputs)
+            return self._check_dict(result, self.outputs, inputs)
         if isinstance(result, (list, tuple)):
-            return self._check_sequence(result, ports, inputs)
+            return self._check_sequence(result, inputs)
         self._count_fits(1)
-        return self._output(next(iter(ports.values())), result, inputs)
+        port = next(iter(self.outputs.values()))
+        return port.attach(result, inputs)
 
-    def _check_sequence(self, result: Any, ports: dict[str, Port], inputs: tuple[Any, ...]) -> Any:
-        if len(ports) == 1:
-            (port,) = ports.values()
-            if port.depth and not (len(result) == 1 and isinstance(result[0], (list, tuple)) and port.depth == 1):
-                return self._output(port, result, inputs)
+    def _check_sequence(self, result: Any, inputs: tuple[Any, ...]) -> Any:
+        port = self._single
+        if port is not None and port.depth and not (len(result) == 1 and _levels(result) > port.depth):
+            return port.attach(result, inputs)
         self._count_fits(len(result))
-        fields = getattr(result, "_fields", ())
-        by_name = fields and set(fields) <= ports.keys()
-        order = [ports[name] for name in fields] if by_name else list(ports.values())
-        items = [self._output(port, item, inputs) for port, item in zip(order, result, strict=False)]
-        changed = any(new is not old for new, old in zip(items, result, strict=True))
-        return rebuild(result, items) if changed else result
+        items = [port.attach(item, inputs) for port, item in zip(self._order(type(result)), result, strict=False)]
+        return _rebuilt(result, items)
+
+    def _order(self, kind: type) -> tuple[Port, ...]:
+        """Return the ports in the order of a result's items: by the names of a named tuple, else as declared."""
+        order = self._orders.get(kind)
+        if order is None:
+            ports, fields = self.outputs or {}, getattr(kind, "_fields", ())
+            by_name = fields and ports.keys() >= set(fields)
+            order = self._orders[kind] = tuple(ports[name] for name in fields) if by_name else tuple(ports.values())
+        return order
 
     def _check_dict(self, result: dict[str, Any], ports: dict[str, Port], inputs: tuple[Any, ...]) -> dict[str, Any]:
-        unknown = sorted(result.keys() - ports.keys())
-        missing = sorted(name for name, port in ports.items() if not port.optional and name not in result)
-        if unknown or missing:
+        unknown = result.keys() - ports.keys()
+        if unknown or any(not port.optional and name not in result for name, port in ports.items()):
             raise NeuralTypeError(
                 f"{self.owner} returned other outputs than it declares",
                 got=", ".join(map(str, result)) or "none",
                 expected=", ".join(ports),
             )
-        items = {name: self._output(ports[name], value, inputs) for name, value in result.items()}
-        changed = any(items[name] is not result[name] for name in result)
-        return items if changed else result
+        items = {name: ports[name].attach(value, inputs) for name, value in result.items()}
+        return items if any(items[name] is not result[name] for name in result) else result
 
     def _count_fits(self, count: int) -> None:
         ports = self.outputs or {}
-        fewest = sum(not port.optional for port in ports.values())
-        if not fewest <= count <= len(ports):
-            expected = str(len(ports)) if fewest == len(ports) else f"{fewest} to {len(ports)}"
+        if not self._fewest <= count <= len(ports):
+            expected = str(len(ports)) if self._fewest == len(ports) else f"{self._fewest} to {len(ports)}"
             raise NeuralTypeError(
                 f"{self.owner} returned another number of outputs than it declares",
                 got=str(count),
                 expected=f"{expected}: {', '.join(ports)}",
             )
 
-    def _output(self, port: Port, value: Any, inputs: tuple[Any, ...]) -> Any:
-        if isinstance(value, Tensor):
-            expected = port.num_dimensions
-            if expected is not None and value.ndim != expected:
-                port._refuse_dimensions(value)
-        elif isinstance(value, (list, tuple)):
-            port.walk(value, semantic=False, ignore_collections=False, depth=0)
-        return port.attach(value, inputs)
+
+def _levels(value: Any) -> int:
+    """Return how many lists are around the first item."""
+    levels = 0
+    while isinstance(value, (list, tuple)):
+        value, levels = value[0] if value else None, levels + 1
+    return levels
+
+
+def _rebuilt(like: Any, items: list[Any]) -> Any:
+    """Return ``like`` itself if these are its items, else a list, tuple or named tuple of its kind with them."""
+    for new, old in zip(items, like, strict=True):
+        if new is not old:
+            return type(like)(*items) if hasattr(like, "_fields") else type(like)(items)
+    return like

@@ -45,9 +45,8 @@ class NeuralModule(nn.Module, Typing):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute with tensors, record with symbols; a module without inputs records."""
-        if holds_symbols(args) or holds_symbols(kwargs.values()) or not (args or kwargs or self.input_types != {}):
-            return self.record(*args, **kwargs)
-        return super().__call__(*args, **kwargs)
+        symbolic = holds_symbols((*args, *kwargs.values())) if args or kwargs else self.input_types == {}
+        return self.record(*args, **kwargs) if symbolic else super().__call__(*args, **kwargs)
 
     def record(self, *args: Any, **kwargs: Any) -> Any:
         """Return the symbols for the outputs of a call with these symbols."""

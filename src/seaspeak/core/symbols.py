@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from seaspeak.core.checks import Plan
@@ -138,15 +138,16 @@ def symbols_in(value: Any) -> Iterator[Symbol]:
         yield from symbols_in(list(value.values()))
 
 
-def holds_symbols(values: Any) -> bool:
+def holds_symbols(values: Iterable[Any]) -> bool:
     """Return whether there is a symbol among some values, or in a list or dict among them."""
     for value in values:
         kind = type(value)
-        if kind is Symbol:
-            return True
-        if kind in (list, tuple, dict) and any(True for _ in symbols_in(value)):
+        if kind is Symbol or (kind in _CONTAINERS and any(True for _ in symbols_in(value))):
             return True
     return False
+
+
+_CONTAINERS = (list, tuple, dict)
 
 
 def map_symbols(value: Any, replace: Callable[[Symbol], Any]) -> Any:

@@ -6,6 +6,7 @@ Python list and not a dimension of a tensor (``"[B] T"`` is a list of one-dimens
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -152,6 +153,11 @@ def parse_axes(axes: str | Iterable[str | AxisType] | None) -> tuple[AxisType, .
     """
     if axes is None:
         return None
+    return _parse(axes if isinstance(axes, str) else tuple(axes))
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse(axes: str | tuple[str | AxisType, ...]) -> tuple[AxisType, ...]:
     parsed = tuple(map(_axis, _words(axes) if isinstance(axes, str) else axes))
     flags = [axis.is_list for axis in parsed]
     if flags != sorted(flags, reverse=True):

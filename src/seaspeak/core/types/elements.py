@@ -63,14 +63,13 @@ class ElementType:
             return NeuralTypeComparisonResult.GREATER
         return NeuralTypeComparisonResult.INCOMPATIBLE
 
-    def _identity(self) -> tuple[Any, ...]:
-        return (type(self), tuple(sorted(self.type_parameters.items())), self.fields)
-
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ElementType) and self._identity() == other._identity()
+        if type(self) is not type(other):
+            return False
+        return self.type_parameters == other.type_parameters and self.fields == other.fields
 
     def __hash__(self) -> int:
-        return hash(self._identity())
+        return hash((type(self), tuple(sorted(self.type_parameters.items())), self.fields))
 
     def __repr__(self) -> str:
         given = ", ".join(f"{key}={value}" for key, value in self.type_parameters.items() if value is not None)

@@ -51,10 +51,11 @@ class NeuralType:
                 got=repr(elements_type),
                 fix=f"{name}()" if name else "for example SpectrogramType()",
             )
-        parts = {"axes": parse_axes(axes), "elements_type": elements_type, "optional": bool(optional)}
-        for name, value in parts.items():
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "_source", "")
+        keep = object.__setattr__
+        keep(self, "axes", parse_axes(axes))
+        keep(self, "elements_type", elements_type)
+        keep(self, "optional", bool(optional))
+        keep(self, "_source", "")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a NeuralType cannot be changed; make a new one instead of setting {name!r}")
@@ -65,7 +66,12 @@ class NeuralType:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return isinstance(other, NeuralType) and self._identity() == other._identity()
+        return (
+            isinstance(other, NeuralType)
+            and self.axes == other.axes
+            and self.elements_type == other.elements_type
+            and self.optional == other.optional
+        )
 
     def __hash__(self) -> int:
         try:
