@@ -1,0 +1,18 @@
+"""Text: normalisation, labels and tokenizers, CTC decoding, transcripts. Nothing here loads torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seaspeak._lazy import attach
+
+if TYPE_CHECKING:
+    from seaspeak.text.parsers import CharParser as CharParser
+    from seaspeak.text.parsers import ENCharParser as ENCharParser
+    from seaspeak.text.parsers import make_parser as make_parser
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    modules=["bytepair", "cleaners", "confidence", "ctc", "parsers", "timestamps", "transcript", "writers"],
+    names={"seaspeak.text.parsers": ["CharParser", "ENCharParser", "make_parser"]},
+)
