@@ -23,6 +23,7 @@ from seaspeak.core.errors import ConfigError, FileMissingError, SeaspeakError, U
 from seaspeak.training.lightning import PACKAGES
 from seaspeak.training.quiet import lower_voice
 from seaspeak.training.settings import check_complete, leave_out_open_sets
+from seaspeak.training.trainer import modernise_section
 
 CONFIGS = ("seaspeak.collections.asr.configs",)
 """Packages whose YAML files every script finds by name, after those of its own folder."""
@@ -141,6 +142,7 @@ def _run(task: Task, config_path: str | None, config_name: str | None, schema: A
     def job(cfg: DictConfig) -> Any:
         lower_voice(*(package for package in PACKAGES if package in sys.modules))
         with _arguments(given):  # a launcher that starts this program again must see what the user wrote
+            modernise_section(cfg)
             leave_out_open_sets(cfg)
             check_complete(cfg)
             return task(cfg)

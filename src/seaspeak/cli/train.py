@@ -1,0 +1,172 @@
+"""``seaspeak train``: from a configuration and a manifest to a model."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seaspeak.core.errors import ConfigError
+
+CONFIGS = "seaspeak.collections.asr.configs"
+SHOWN = ("train_loss", "training_batch_wer", "val_loss", "val_wer", "learning_rate")
+_RESUME = ("++exp_manager.resume_if_exists=true", "++exp_manager.resume_ignore_no_checkpoint=true")
+
+
+def _names() -> list[str]:
+    found = (path.name for path in files(CONFIGS).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+app = typer.Typer()
+
+
+@app.command(epilog=f"Packaged configurations: {', '.join(_names())}.")
+def train(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Changes: KEY=VALUE sets a key, +KEY=VALUE adds one, ~KEY removes one (Hydra's grammar).",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option("-c", "--config", metavar="NAME|FILE", help="A packaged configuration, or a YAML file."),
+    ] = None,
+) -> None:
+    """Train a model. The same command again goes on from the last checkpoint.
+
+    seaspeak train --config quartznet_5x5 model.train_ds.manifest_filepath=train.json
+    model.validation_ds.manifest_filepath=dev.json trainer.max_epochs=50
+    """
+    if config is None:
+        raise typer.BadParameter(f"name one of {', '.join(_names())}, or a YAML file", param_hint="--config")
+    with _messages():
+        _train(config, overrides or [])
+
+
+def _train(config: str, overrides: list[str]) -> None:
+    from seaspeak.training import exp_manager
+    from seaspeak.training.hydra import compose
+    from seaspeak.training.settings import check_complete, leave_out_open_sets
+    from seaspeak.training.trainer import make_trainer
+
+    cfg = compose(config, [*_RESUME, *overrides])
+    leave_out_open_sets(cfg)
+    check_complete(cfg)
+    trainer = make_trainer(
+        cfg.get("trainer") or {},
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stdout.isatty(),
+    )
+    folder = exp_manager(trainer, cfg.get("exp_manager") or {})
+    if (seed := cfg.get("seed")) is not None:
+        _package(trainer).seed_everything(seed, workers=True, verbose=False)
+    model = _model(cfg, trainer)
+    trainer.callbacks.insert(0, _reporter(_package(trainer)))
+    _say(f"{type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters, on {_device(trainer)}")
+    _fit(trainer, model)
+    if trainer.is_global_zero and folder is not None:
+        typer.echo(_results(trainer, folder))
+
+
+def _model(cfg: Any, trainer: Any) -> Any:
+    from seaspeak.collections.asr.models import EncDecCTCModel
+    from seaspeak.core import Model
+
+    kind: Any = Model if cfg.model.get("target") else EncDecCTCModel
+    return kind.from_config_dict(cfg.model, trainer=trainer)
+
+
+def _fit(trainer: Any, model: Any) -> None:
+    """Train; an interrupted run says from where it can go on.
+
+    Raises:
+        ConfigError: the checkpoint to go on from belongs to another network.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    try:
+        trainer.fit(model)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        _say(f"stopped at step {trainer.global_step}; the same command goes on from the last checkpoint")
+        raise KeyboardInterrupt from None
+    except RuntimeError as error:
+        if trainer.ckpt_path is None or "loading state_dict" not in str(error):
+            raise
+        raise ConfigError(
+            f"{trainer.ckpt_path} belongs to another network than this configuration describes",
+            got=str(error).splitlines()[1].strip(),
+            fix="exp_manager.name=... starts a run of its own",
+        ) from error
+
+
+def _reporter(package: Any) -> Any:
+    """A callback that writes a line after every epoch."""
+
+    class Reporter(package.Callback):
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            values = [(name, trainer.callback_metrics[name]) for name in SHOWN if name in trainer.callback_metrics]
+            text = "  ".join(f"{name} {float(value):.4g}" for name, value in values)
+            line = f"epoch {trainer.current_epoch}  step {trainer.global_step}  {text}"
+            if trainer.is_global_zero:
+                bar = trainer.progress_bar_callback
+                bar.print(line) if bar is not None else _say(line)
+
+    return Reporter()
+
+
+def _results(trainer: Any, folder: Path) -> str:
+    """Where everything is, and what can be done with it."""
+    saver = next((one for one in trainer.checkpoint_callbacks if hasattr(one, "nemo_path")), None)
+    rows = [("results", str(folder)), ("curves", str(folder / "metrics.csv"))]
+    if saver is not None:
+        if saver.best_model_path:
+            rows.append(("best", f"{saver.best_model_path}  ({saver.monitor} {saver.best_model_score:.4g})"))
+        rows.append(("last", saver.last_model_path))
+        if saver.nemo_path.exists():
+            rows += [("model", str(saver.nemo_path)), ("try it", f"seaspeak transcribe FILE -m {saver.nemo_path}")]
+    return "\n".join(f"{name:8}{text}" for name, text in rows)
+
+
+def _package(trainer: Any) -> Any:
+    from seaspeak.training.lightning import package_of
+
+    return import_module(str(package_of(trainer)))
+
+
+def _device(trainer: Any) -> str:
+    kind = trainer.strategy.root_device.type
+    return f"{trainer.world_size} x {kind}" if trainer.world_size > 1 else kind
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """Show what Seaspeak logs, on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    found = logging.getLogger("seaspeak")
+    before = found.level
+    found.addHandler(handler)
+    found.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        found.removeHandler(handler)
+        found.setLevel(before)
