@@ -6,7 +6,7 @@ from seaspeak._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    modules=("conv_asr", "jasper"),
+    modules=("conv_asr", "jasper", "whisper"),
     names={
         "seaspeak.audio.mel": ("AudioToMelSpectrogramPreprocessor",),
         "seaspeak.audio.mfcc": ("AudioToMFCCPreprocessor",),
@@ -17,5 +17,7 @@ __getattr__, __dir__, __all__ = attach(
             "JasperDecoderForCTC",
             "JasperEncoder",
         ),
+        "seaspeak.audio.whisper_mel": ("WhisperMelPreprocessor",),
+        "seaspeak.collections.asr.modules.whisper": ("WhisperDecoder", "WhisperEncoder"),
     },
 )
