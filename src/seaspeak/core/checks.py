@@ -13,7 +13,7 @@ from seaspeak.core.errors import (
     NeuralTypeError,
     nearest,
 )
-from seaspeak.core.ports import PortTypes, parameter_names, unwrap
+from seaspeak.core.ports import Parameters, PortTypes, unwrap
 from seaspeak.core.types import NeuralType
 from seaspeak.core.types.remedy import remedy
 
@@ -159,15 +159,17 @@ class Plan:
         open_inputs: bool = False,
         ignore_collections: bool = False,
     ) -> None:
-        self.owner, self.open_inputs, self.ignore_collections = owner, open_inputs, ignore_collections
+        self.owner, self.ignore_collections = owner, ignore_collections
         self.inputs = self._ports("input", inputs)
         self.outputs = self._ports("output", outputs)
         self.mandatory = frozenset(name for name, port in (self.inputs or {}).items() if not port.optional)
         self._fewest = sum(not port.optional for port in (self.outputs or {}).values())
         self._single = next(iter(self.outputs.values())) if self.outputs and len(self.outputs) == 1 else None
         self._orders: dict[type, tuple[Port, ...]] = {}
-        names, takes_more, _ = parameter_names(function)
-        self.positional = tuple(self.inputs or ()) if takes_more and not names else names
+        parameters = Parameters.of(function)
+        by_order = parameters.more_args and not parameters.positional
+        self.positional = tuple(self.inputs or ()) if by_order else parameters.positional
+        self._free = parameters if open_inputs else None
 
     def _ports(self, direction: str, declared: PortTypes | None) -> dict[str, Port] | None:
         if declared is None:
@@ -216,7 +218,7 @@ class Plan:
             )
 
     def _refuse_name(self, name: str) -> None:
-        if self.open_inputs and name in self.positional:
+        if self._free is not None and (self._free.more_kwargs or name in self._free.names):
             return
         known = self.inputs or {}
         raise NeuralPortNameMismatchError(

@@ -13,7 +13,6 @@ output is ``Annotated[Tensor, NeuralType(...), "name"]``, called ``output`` if n
 
 from __future__ import annotations
 
-import functools
 import inspect
 import types
 import typing
@@ -144,11 +143,30 @@ def _made_optional(declared: Declared) -> Declared:
     return declared.as_optional()
 
 
-@functools.lru_cache(maxsize=1024)
-def parameter_names(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool, bool]:
-    """Return the positional parameters after ``self``, and whether ``*args`` and whether ``**kwargs`` are taken."""
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    kinds = {parameter.kind for parameter in parameters}
-    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = tuple(parameter.name for parameter in parameters if parameter.kind in by_position)
-    return names, inspect.Parameter.VAR_POSITIONAL in kinds, inspect.Parameter.VAR_KEYWORD in kinds
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a method after ``self``.
+
+    Attributes:
+        positional: those that can be given by position, in order.
+        names: all that have a name.
+        more_args, more_kwargs: whether ``*args`` and whether ``**kwargs`` are taken.
+    """
+
+    positional: tuple[str, ...]
+    names: frozenset[str]
+    more_args: bool
+    more_kwargs: bool
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> Parameters:
+        """Read the signature of a function."""
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        kinds = {kind: [p.name for p in parameters if p.kind is kind] for kind in inspect._ParameterKind}
+        positional = (*kinds[inspect.Parameter.POSITIONAL_ONLY], *kinds[inspect.Parameter.POSITIONAL_OR_KEYWORD])
+        return cls(
+            positional,
+            frozenset((*positional, *kinds[inspect.Parameter.KEYWORD_ONLY])),
+            bool(kinds[inspect.Parameter.VAR_POSITIONAL]),
+            bool(kinds[inspect.Parameter.VAR_KEYWORD]),
+        )

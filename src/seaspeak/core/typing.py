@@ -84,14 +84,17 @@ def _copy(ports: PortTypes | None) -> PortTypes | None:
 
 
 def forward_ports(cls: type) -> Ports:
-    """Return what the annotations of ``forward`` declare: its own, or the nearest base's that has some."""
+    """Return what the annotations of ``forward`` declare: inputs and outputs each from the nearest class that does."""
+    found = Ports()
     for base in cls.__mro__:
         forward = base.__dict__.get("forward")
         if forward is not None:
             ports = annotated_ports(forward)
-            if ports.inputs is not None or ports.outputs is not None:
-                return ports
-    return Ports()
+            if found.outputs is None:
+                found = Ports(found.inputs, ports.outputs, ports.result)
+            if found.inputs is None:
+                found = Ports(ports.inputs, found.outputs, found.result)
+    return found
 
 
 def has_fixed_ports(cls: type) -> bool:
@@ -150,7 +153,7 @@ class typecheck:
             values = plan.named(args, kwargs)
             plan.check_inputs(values, semantic=semantic)
             result = function(instance, *args, **kwargs)
-            return plan.check_outputs(result, tuple(values.values()))
+            return plan.check_outputs(result, (*args, *kwargs.values()))
 
         return cast(F, checked)
 
