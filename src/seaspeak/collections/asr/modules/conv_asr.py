@@ -138,6 +138,11 @@ class ConvASREncoder(NeuralModule):
                 step *= conv.stride[0]
         return left, right
 
+    @property
+    def is_local(self) -> bool:
+        """Whether an output frame depends on the frames of its ``receptive_field`` alone, in evaluation."""
+        return all(block.norm.kind == "batch" and not block.spec.se for block in self.blocks)
+
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return (B,) int64, the output frames that ``lengths`` (B,) input frames give."""
         for block in self.blocks:
