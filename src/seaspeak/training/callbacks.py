@@ -108,13 +108,9 @@ class _RunCheckpoint:
         if trainer.is_global_zero and stage == "fit":
             make_folder(Path(self.dirpath))
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Go on with the random numbers of the run that is resumed."""
-        self._restore_random(trainer)
-
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Do so again where an epoch is resumed in its middle: making the loader anew has drawn a number."""
-        if trainer.global_step and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        """Restore them again where an epoch is resumed in its middle: making its loader anew has drawn a number."""
+        if self._loaded and not trainer.is_last_batch:
             self._restore_random(trainer)
         self._loaded = []
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
@@ -158,8 +154,10 @@ class _RunCheckpoint:
         checkpoint["random_states"] = states
 
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Remember that state until training starts."""
-        self._loaded = checkpoint.get("random_states", [])
+        """Go on with the random numbers of the run that is resumed, before anything draws one."""
+        if trainer.state.fn == "fit":
+            self._loaded = checkpoint.get("random_states", [])
+            self._restore_random(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what belongs into a checkpoint: names in the folder, which may be moved between runs."""

@@ -1,0 +1,139 @@
+"""Training that is broken off: killed, out of space, in a folder that nobody can write."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from seaspeak.core.archive import Archive
+from seaspeak.core.errors import StorageError
+from seaspeak.training import exp_manager
+from tests.training.toy import PACKAGES, make_trainer
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import resource, signal, sys, time, warnings
+import torch
+from seaspeak.core.errors import SeaspeakError
+from seaspeak.training import exp_manager
+from tests.training.toy import ToyModel, make_trainer, toy_config
+
+warnings.simplefilter("ignore")
+folder, pause, seed, every, room = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+
+class Slow(ToyModel):
+    def training_step(self, batch, batch_idx):
+        time.sleep(pause)
+        return super().training_step(batch, batch_idx)
+
+torch.manual_seed(seed)
+trainer = make_trainer("{package}", max_epochs=6)
+exp_manager(trainer, dict(
+    exp_dir=folder, name="toy", resume_if_exists=True, resume_ignore_no_checkpoint=True,
+    create_tensorboard_logger=False,
+    checkpoint_callback_params=dict(every_n_train_steps=int(every), save_top_k=0) if every != "0" else {{}},
+))
+print("going on from", trainer.ckpt_path, flush=True)
+torch.manual_seed(seed)
+model = Slow(toy_config(), trainer=trainer)
+if room:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+try:
+    trainer.fit(model)
+except SeaspeakError as error:
+    sys.exit(f"{{type(error).__name__}}: {{error}}")
+"""
+
+
+def start(
+    folder: Path, *, pause: float = 0.0, seed: int = 1, every: int = 0, room: int = 0, package: str = PACKAGES[0]
+) -> subprocess.Popen[str]:
+    program = PROGRAM.format(package=package)
+    return subprocess.Popen(
+        [sys.executable, "-c", program, str(folder), str(pause), str(seed), str(every), str(room)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[str, str, int]:
+    out, err = process.communicate(timeout=240)
+    return out, err, process.returncode
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not what():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    with Archive.open(folder / "toy" / "checkpoints" / "toy.nemo") as archive:
+        return archive.state_dict()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    _, err, code = finish(start(folder))
+    assert code == 0, err
+    return folder
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_killed_run_goes_on_bit_by_bit_as_if_nothing_had_happened(
+    tmp_path: Path, uninterrupted: Path, package: str
+) -> None:
+    killed = start(tmp_path, pause=0.1, package=package)
+    wait_for(lambda: any(tmp_path.rglob("*epoch_2*-last.ckpt")), killed)
+    time.sleep(0.25)  # into the next epoch
+    killed.send_signal(signal.SIGKILL)
+    finish(killed)
+    assert not any(tmp_path.rglob("*.nemo"))
+    out, err, code = finish(start(tmp_path, seed=77, package=package))
+    assert code == 0, err
+    assert "epoch_2-step_18-last.ckpt" in out
+    expected, found = weights(uninterrupted), weights(tmp_path)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    read = (tmp_path / "toy" / "metrics.csv").read_text()
+    assert read == (uninterrupted / "toy" / "metrics.csv").read_text()
+
+
+def test_no_space_left_is_one_clear_error_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
+    before = start(tmp_path, pause=0.1)
+    wait_for(lambda: any(tmp_path.rglob("*epoch_0*-last.ckpt")), before)
+    before.send_signal(signal.SIGKILL)
+    finish(before)
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*.ckpt")}
+    _, err, code = finish(start(tmp_path, room=4096))
+    assert code == 1
+    assert "StorageError: " in err and "cannot be written: File too large" in err
+    assert "Traceback" not in err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.ckpt")} == kept
+    assert not any(tmp_path.rglob("*.part"))
+    out, err, code = finish(start(tmp_path))  # there is space again
+    assert code == 0, err
+    assert "epoch_0-step_6-last.ckpt" in out
+
+
+@pytest.mark.parametrize("folder", ["/proc/runs", "/proc/1/runs", "/dev/null/runs"])
+def test_a_folder_that_nobody_can_write_is_named_before_anything_trains(folder: str) -> None:
+    with pytest.raises(StorageError, match=f"the run cannot be kept in {folder}"):
+        exp_manager(make_trainer(), {"exp_dir": folder, "create_tensorboard_logger": False})
