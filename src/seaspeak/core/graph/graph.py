@@ -194,7 +194,7 @@ class NeuralGraph(NeuralModule):
             kept = {self.outputs[name].number for name in wanted}
             order: list[tuple[Step, tuple[int, ...]]] = []
             for step in reversed(self._needed(wanted, known=set())):
-                touched = {*slots_in(step.arguments), *slots_in(step.outputs)}
+                touched = {*step.needs, *step.gives}
                 order.append((step, tuple(sorted(touched - kept))))
                 kept |= touched
             self._orders[wanted] = tuple(reversed(order))
@@ -205,9 +205,9 @@ class NeuralGraph(NeuralModule):
         missing = {self.outputs[name].number for name in wanted} - known
         needed = []
         for step in reversed(self.steps):
-            if not missing.isdisjoint(slots_in(step.outputs)):
+            if not missing.isdisjoint(step.gives):
                 needed.append(step)
-                missing |= set(slots_in(step.arguments)) - known
+                missing |= set(step.needs) - known
         return needed[::-1]
 
     def _execute(self, step: Step, values: dict[int, Any]) -> None:
@@ -221,7 +221,7 @@ class NeuralGraph(NeuralModule):
 
     def _given(self, step: Step, values: Mapping[int, Any]) -> dict[str, Any]:
         """Return the arguments of a step without those that come from optional inputs which were not given."""
-        missing = [number for number in slots_in(step.arguments) if number not in values]
+        missing = [number for number in step.needs if number not in values]
         if not missing:
             return step.arguments
         for name, slot in self.inputs.items():

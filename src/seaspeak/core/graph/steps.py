@@ -27,12 +27,20 @@ class Step:
         arguments: input port -> slot, or a constant, or lists and dicts of these.
         outputs: output port -> slot.
         declared: output port -> declared type.
+        needs, gives: numbers of the slots of the arguments, and of the outputs.
     """
 
     module: str
     arguments: dict[str, Any]
     outputs: dict[str, Slot]
     declared: PortTypes
+    needs: tuple[int, ...]
+    gives: tuple[int, ...]
+
+    @classmethod
+    def of(cls, module: str, arguments: dict[str, Any], outputs: dict[str, Slot], declared: PortTypes) -> Step:
+        """Return a step; what it needs and gives is found in its arguments and outputs."""
+        return cls(module, arguments, outputs, declared, tuple(slots_in(arguments)), tuple(slots_in(outputs)))
 
     def store(self, result: Any, values: dict[int, Any]) -> None:
         """Put what the module returned into the slots of its ports; a port that it left out gets ``None``."""

@@ -88,7 +88,7 @@ class Trace:
         if key not in self._calls:
             slots = {port: self._new_slot() for port in call.outputs}
             declared = {port: declaration(symbol) for port, symbol in call.outputs.items()}
-            self._calls[key] = Step(self._name(module), arguments, slots, declared)
+            self._calls[key] = Step.of(self._name(module), arguments, slots, declared)
             self.steps.append(self._calls[key])
         for port, symbol in call.outputs.items():
             self._slots[symbol] = self._calls[key].outputs[port]
