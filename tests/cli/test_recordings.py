@@ -64,7 +64,7 @@ def test_a_folder_without_recordings_is_an_error(folder: Path) -> None:
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"RIFF")))
     [recording] = collect(["-"])[0]
-    assert (recording.name, recording.audio, recording.place) == ("-", b"RIFF", PurePath("stdin"))
+    assert (recording.name, recording.audio.read(), recording.place) == ("-", b"RIFF", PurePath("stdin"))
 
 
 def test_the_text_alone_is_for_one_file_or_standard_input(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ class Recording:
 
     Attributes:
         name: as the user knows it; ``-`` is standard input.
-        audio: what the transcriber takes: a path, the bytes of a file, or a manifest entry.
+        audio: what the transcriber takes: a path, a file object, or a manifest entry.
         place: where its results go below the output folder, without a suffix.
         error: why it cannot be transcribed, if that is known already.
     """
@@ -30,6 +31,12 @@ class Recording:
     audio: Any = None
     place: PurePath = NOWHERE
     error: SeaspeakError | None = None
+
+
+class _Piped(io.BytesIO):
+    """What came through standard input, called as the user calls it."""
+
+    name = "-"
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ def collect(arguments: Sequence[str], manifest: Path | None = None) -> tuple[lis
     for argument in arguments:
         path = Path(argument)
         if argument == "-":
-            recordings.append(Recording("-", sys.stdin.buffer.read(), PurePath("stdin")))
+            recordings.append(Recording("-", _Piped(sys.stdin.buffer.read()), PurePath("stdin")))
         elif path.is_dir():
             recordings += _folder(path, left_out)
         elif not path.exists() and glob.has_magic(argument):
