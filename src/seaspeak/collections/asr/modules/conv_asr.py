@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seaspeak.collections.asr.modules import channels_last
 from seaspeak.collections.asr.modules.jasper import (
     BlockSpec,
     JasperBlock,
@@ -164,7 +165,29 @@ class ConvASREncoder(NeuralModule):
         return Encoded(outputs, lengths)
 
     def encode(self, signal: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply the blocks one after the other: the plain formulation."""
+        """Apply the blocks to (B, D, T) features and (B,) lengths, in the form that is fastest here."""
+        if not channels_last.suits(self, signal):
+            return self.plain(signal, lengths)
+        if self._needs_gradients(signal):
+            return channels_last.differentiable(self, signal, lengths)
+        return channels_last.Folded.of(self)(self, signal, lengths)
+
+    def _needs_gradients(self, signal: Tensor) -> bool:
+        if any(
+            module.training for module in self.encoder.modules() if isinstance(module, (nn.BatchNorm1d, nn.Dropout))
+        ):
+            return True
+        wanted = signal.requires_grad or any(parameter.requires_grad for parameter in self.encoder.parameters())
+        return torch.is_grad_enabled() and wanted
+
+    def train(self, mode: bool = True) -> ConvASREncoder:
+        """Change between training and evaluation."""
+        if mode:
+            channels_last.Folded.forget(self)
+        return super().train(mode)
+
+    def plain(self, signal: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the blocks one after the other, layer by layer: what the fast forms are held to."""
         signals = [signal]
         for block in self.blocks:
             signals, lengths = block(signals, lengths)
@@ -238,8 +261,17 @@ class ConvASRDecoder(NeuralModule):
         self, encoder_output: Annotated[Tensor, NeuralType("B D T", AcousticEncodedRepresentation())]
     ) -> LogProbs:
         """Return the log-probabilities of each frame."""
-        logits = self.decoder_layers(encoder_output).transpose(1, 2)
+        logits = self._logits(encoder_output)
         return torch.log_softmax(logits if self.temperature == 1.0 else logits / self.temperature, dim=-1)
+
+    def _logits(self, encoded: Tensor) -> Tensor:
+        """(B, D, T) -> (B, T, V+1)."""
+        layer = self.decoder_layers[0]
+        channels_lie_last = not torch.compiler.is_compiling() and encoded.stride(1) == 1 and not layer._forward_hooks
+        if channels_lie_last and type(layer) is nn.Conv1d:
+            return torch.nn.functional.linear(encoded.transpose(1, 2), layer.weight[:, :, 0], layer.bias)
+        logits: Tensor = self.decoder_layers(encoded)
+        return logits.transpose(1, 2)
 
 
 JasperEncoder = ConvASREncoder

@@ -208,8 +208,16 @@ class PaddedConv1d(nn.Conv1d):
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Return (B,) int64, the frames that come of ``lengths`` frames."""
-        span = self.dilation[0] * (self.kernel_size[0] - 1) + 1
-        return torch.div(lengths + sum(self.pads) - span, self.stride[0], rounding_mode="floor") + 1
+        return torch.div(lengths + self._slack, self.stride[0], rounding_mode="floor") + 1
+
+    def output_length(self, length: int) -> int:
+        """Return the frames that come of ``length`` frames."""
+        return (length + self._slack) // self.stride[0] + 1
+
+    @property
+    def _slack(self) -> int:
+        """Frames of padding that the kernel does not need, negative where it needs more."""
+        return sum(self.pads) - self.dilation[0] * (self.kernel_size[0] - 1) - 1
 
 
 class MaskedConv1d(nn.Module):
