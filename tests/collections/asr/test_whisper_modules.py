@@ -13,7 +13,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from seaspeak.collections.asr.modules.whisper import WhisperDecoder, WhisperEncoder
-from seaspeak.collections.asr.modules.whisper_decoding import greedy, looping, monotonic_path, repeats, token_times
+from seaspeak.collections.asr.modules.whisper_decoding import (
+    greedy,
+    looping,
+    monotonic_path,
+    repeats,
+    spoken_part,
+    token_times,
+)
 from seaspeak.collections.asr.modules.whisper_layers import DecoderLayer, SelfAttention
 from seaspeak.core.errors import ModelError
 
@@ -189,10 +196,27 @@ def test_more_tokens_than_frames_are_dealt_out() -> None:
     assert monotonic_path(np.zeros((4, 2), np.float32)).tolist() == [0, 0, 1, 1]
 
 
-def test_times_follow_attention_that_moves_along(seed: int = 0) -> None:
-    begins, frames = [10, 22, 31, 50, 58], 60
-    attention = np.random.default_rng(seed).uniform(0, 0.1, (2, 5, frames)).astype(np.float32)
-    for token, (start, end) in enumerate(itertools.pairwise([*begins, frames])):
+def test_times_follow_attention_that_moves_along() -> None:
+    edges, frames = [0, 22, 31, 50, 58], 60
+    attention = np.random.default_rng(0).uniform(0, 0.1, (2, 5, frames)).astype(np.float32)
+    for token, (start, end) in enumerate(itertools.pairwise([*edges, frames])):
         attention[:, token, start:end] += 0.5
-    times = token_times(attention / attention.sum(-1, keepdims=True))
-    assert np.abs(times[1:] - begins[1:]).max() <= 2
+    attention[:, 0, 10:22] += 0.5  # the first token is attended to for a while before it is spoken
+
+    begins, ends = token_times(attention / attention.sum(-1, keepdims=True))
+
+    assert np.abs(ends - edges[1:]).max() <= 2
+    assert np.abs(begins - [10, 22, 31, 50]).max() <= 3
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=12), st.data())
+def test_a_word_keeps_its_sound_and_loses_the_quiet_around_it(loud: list[bool], data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(loud) - 1))
+    end = data.draw(st.integers(start + 1, len(loud)))
+
+    first, last = spoken_part(start, end, np.array(loud))
+
+    assert start <= first < last <= end
+    lost = [*range(start, first), *range(last, end)]
+    assert not any(loud[frame] for frame in lost)
+    assert last - first <= 2 or (loud[first] and loud[last - 1])

@@ -127,21 +127,48 @@ def _only(
     return [rows[place] for place in places], state.rows(index), tokens[index]
 
 
-def token_times(attention: NDArray[np.float32], *, width: int = 7) -> NDArray[np.int64]:
-    """Return the frame (T + 1,) at which each token begins, and last the frame at which the last one ends.
+def token_times(
+    attention: NDArray[np.float32], *, width: int = 7, onset: float = 0.9
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the frames (T,) at which each token begins and ends, half open.
 
     Each head's attention is normalised over the tokens (what all tokens attend to says nothing), smoothed by a median
-    over frames, averaged, and followed by the best monotonic path in which every token has at least one frame.
+    over frames, averaged, and followed by the best monotonic path in which every token has at least one frame. Within
+    its stretch a token begins where it first gets ``onset`` of its highest attention: attention runs ahead of sound.
 
     Args:
         attention: (heads, T + 1, S), the attention while each token was written, and the end mark.
         width: frames of the median, odd.
+        onset: share of the highest attention.
 
-    Source: the method that arXiv:2212.04356's code describes as word-level timestamps by dynamic time warping.
+    Source: the path follows the published code's word-level timestamps by dynamic time warping (arXiv:2212.04356);
+    the onset is ours, and nearer to a forced alignment.
     """
     spread = attention.std(axis=1, keepdims=True)
     sharp = (attention - attention.mean(axis=1, keepdims=True)) / np.maximum(spread, 1e-8)
-    return monotonic_path(_median(sharp, width).mean(axis=0))
+    edges = monotonic_path(_median(sharp, width).mean(axis=0))
+    begins, ends = edges[:-1].copy(), edges[1:]
+    for token, weights in enumerate(attention.mean(axis=0)[:-1]):
+        stretch = weights[edges[token] : edges[token + 1]]
+        if len(stretch):
+            begins[token] += int(np.argmax(stretch >= onset * stretch.max()))
+    return begins, ends
+
+
+def spoken_part(start: int, end: int, loud: NDArray[np.bool_], *, least: int = 2) -> tuple[int, int]:
+    """Return ``start`` and ``end`` (frames, half open) of a word without the quiet frames at both sides.
+
+    Args:
+        start: where the word begins.
+        end: where it ends.
+        loud: (S,), true where there is sound.
+        least: frames that are left in any case, if there are so many.
+    """
+    while end - start > least and not loud[start]:
+        start += 1
+    while end - start > least and not loud[end - 1]:
+        end -= 1
+    return start, end
 
 
 def _median(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
