@@ -12,7 +12,9 @@ p = fx(x=x)
 lss = loss(predictions=p, target=y)
 
 callback = nemo.core.SimpleLossLoggerCallback(
-    tensors=[lss], print_func=lambda x: logging.info(f"Train Loss: {str(x[0].item())}")
-)
+    tensors=[lss],
+    print_func=lambda x: logging.info(f'Train Loss: {str(x[0].item())}'))
 
-nf.train([lss], callbacks=[callback], optimization_params={"num_epochs": 3, "lr": 0.0003}, optimizer="sgd")
+nf.train([lss], callbacks=[callback],
+         optimization_params={"num_epochs": 3, "lr": 0.0003},
+         optimizer="sgd")

@@ -1,7 +1,7 @@
 """Learning rates of the first generation: callables of (initial rate, step, epoch).
 
 ``s`` is the step, ``w`` the number of warm-up steps, ``T`` the total number of steps, ``L`` the initial rate. All of
-them warm up by ``L * (s + 1) / (w + 1)`` while ``s < w``, and give 0 (those that hold: ``min_lr``) when ``s > T``.
+them warm up by ``L * (s + 1) / (w + 1)`` while ``s < w``, and give 0 (``WarmupHoldPolicy``: ``min_lr``) when ``s > T``.
 The second generation's schedules, which differ in detail, are in ``seaspeak.training.schedules``.
 
 Source: NeMo 0.11 ``nemo.utils.lr_policies``; ``SquareRootAnnealing`` jumps at the end of its warm-up, and the policies
@@ -233,7 +233,7 @@ class PolynomialHoldDecayAnnealing(WarmupHoldPolicy):
             total_steps=total_steps,
             min_lr=min_lr,
         )
-        self.power, self.cycle = power, cycle
+        self.power, self.cycle, self.after_end = power, cycle, 0.0
 
     def rate(self, initial_lr: float, step: int) -> float:
         """Return the formula's value."""
