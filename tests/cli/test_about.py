@@ -39,7 +39,7 @@ def test_models_shows_what_is_cached(
     monkeypatch.setenv("SEASPEAK_CACHE_DIR", str(tmp_path))
     (tmp_path / "stt_en_quartznet15x5.nemo").write_bytes(archive.read_bytes())
     found = rows(seaspeak("models", "--here").stdout)
-    assert found["stt_en_quartznet15x5"].startswith("cached, 317.4 kB")
+    assert found["stt_en_quartznet15x5"].startswith("cached, 317.4 kB  ")
     assert set(found) == {"name", "seaspeak_en_recogniser", "stt_en_quartznet15x5"}
 
 
@@ -50,7 +50,7 @@ def test_info_of_an_archive(seaspeak: Seaspeak, archive: Path) -> None:
     assert found["target"] == "nemo.collections.asr.models.ctc_models.EncDecCTCModel"
     assert found["written by"] == "NeMo 3.0.0" and found["recipe"] == "current" and found["loads"] == "yes"
     assert re.fullmatch(r"[\d,]{5,}", found["parameters"])
-    assert found["vocabulary"].startswith("28 characters: <blank> a b c")
+    assert found["vocabulary"].startswith("28 characters: space a b c")
 
 
 def test_info_of_an_archive_of_a_class_that_is_not_known(seaspeak: Seaspeak, shared: Path) -> None:

@@ -26,13 +26,15 @@ def info(
     from seaspeak.core import pretrained
 
     path = Path(model)
+    here: Path | None = path
     if path.suffix == ".nemo" or path.is_file():
-        typer.echo(columns(_archive(path)))
-        return
-    entry = pretrained.find(model)
-    here = pretrained.packaged(entry) or pretrained.cached(entry)
-    facts = _archive(here) if here else [("file", f"not on this machine; {entry.url or entry.hub_id}")]
-    typer.echo(columns(_published(entry) + facts))
+        rows = [*_archive(path), ("licence", "not known: an archive does not say")]
+    else:
+        entry = pretrained.find(model)
+        here = pretrained.packaged(entry) or pretrained.cached(entry)
+        away = f"not on this machine; {entry.url or entry.hub_id or 'no address is known'}"
+        rows = _published(entry) + (_archive(here) if here else [("file", away)])
+    typer.echo(columns(rows))
     if here and (card := here.with_suffix(".md")).is_file():
         typer.echo("\n" + card.read_text(encoding="utf-8").rstrip())
 
@@ -95,4 +97,4 @@ def _vocabulary(config: Any) -> str:
 
 
 def _visible(character: str) -> str:
-    return "<blank>" if character == " " else str(character)
+    return "space" if character == " " else str(character)
