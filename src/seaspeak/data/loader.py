@@ -1,0 +1,62 @@
+"""A data loader that can resume within an epoch, and whose errors say which example failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from seaspeak.core.errors import SeaspeakError
+from seaspeak.data.sampler import EpochSampler
+
+
+class ResumableLoader(DataLoader[Any]):
+    """torch's ``DataLoader``, with a state.
+
+    ``state_dict()`` says how many batches were taken of which epoch, and ``load_state_dict()`` lets the next iteration
+    go on behind them; Lightning stores both in its checkpoints. That needs a sampler of ours (`data.sampler`); with
+    another there is no state.
+    """
+
+    _taken = 0
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        if hasattr(self.dataset, "next_epoch"):
+            self.dataset.next_epoch()
+        self._taken = 0
+        try:
+            for batch in super().__iter__():
+                self._taken += 1
+                yield batch
+        except SeaspeakError as error:
+            raise _as_raised_in_worker(error) from None
+
+    def state_dict(self) -> dict[str, int]:
+        """Return seed, epoch, and how many batches of it were taken."""
+        sampler = self._order
+        if sampler is None:
+            return {}
+        skipped = sampler.skipped // (1 if sampler is self.batch_sampler else self.batch_size or 1)
+        return {"seed": sampler.seed, "epoch": sampler.epoch, "batches": skipped + self._taken}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where ``state`` was taken."""
+        sampler = self._order
+        if sampler is not None and state:
+            sampler.seed = state["seed"]
+            items = 1 if sampler is self.batch_sampler else self.batch_size or 1
+            sampler.resume(state["epoch"], state["batches"] * items)
+
+    @property
+    def _order(self) -> EpochSampler | None:
+        for sampler in (self.batch_sampler, self.sampler):
+            if isinstance(sampler, EpochSampler):
+                return sampler
+        return None
+
+
+def _as_raised_in_worker(error: SeaspeakError) -> SeaspeakError:
+    """Return the error without the traceback that torch puts around one that comes from a worker process."""
+    around, found, text = str(error).rpartition(f"{type(error).__module__}.{type(error).__qualname__}: ")
+    return type(error)(text.strip()) if found and "DataLoader worker" in around else error
