@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import re
@@ -76,9 +75,11 @@ def _models() -> list[tuple[str, str]]:
 
 def _requirements() -> tuple[list[str], dict[str, list[str]]]:
     """Return the packages that Seaspeak always needs, and those of each extra."""
+    from importlib.metadata import requires
+
     always: list[str] = []
     extras: dict[str, list[str]] = {}
-    for line in importlib.metadata.requires("seaspeak") or []:
+    for line in requires("seaspeak") or []:
         name = re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]
         extra = re.search(r"extra == ['\"]([^'\"]+)", line)
         (extras.setdefault(extra[1], []) if extra else always).append(name)
@@ -86,7 +87,9 @@ def _requirements() -> tuple[list[str], dict[str, list[str]]]:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return version(package)
+    except PackageNotFoundError:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -74,9 +75,13 @@ def _train(config: str, overrides: list[str]) -> None:
     if (seed := cfg.get("seed")) is not None:
         _package(trainer).seed_everything(seed, workers=True, verbose=False)
     model = _model(cfg, trainer)
-    trainer.callbacks.insert(0, _reporter(_package(trainer)))
+    _log_every_epoch(trainer, model)
+    reporter = _reporter(_package(trainer))
+    trainer.callbacks.insert(0, reporter)
     _say(f"{type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters, on {_device(trainer)}")
     _fit(trainer, model)
+    if not reporter.started:
+        _say("this run is complete: trainer.max_epochs=... goes on with it, exp_manager.name=... starts another")
     if trainer.is_global_zero and folder is not None:
         typer.echo(_results(trainer, folder))
 
@@ -87,6 +92,13 @@ def _model(cfg: Any, trainer: Any) -> Any:
 
     kind: Any = Model if cfg.model.get("target") else EncDecCTCModel
     return kind.from_config_dict(cfg.model, trainer=trainer)
+
+
+def _log_every_epoch(trainer: Any, model: Any) -> None:
+    """Let a small data set be logged at least once an epoch."""
+    loader = model.train_dataloader()
+    if hasattr(loader, "__len__") and trainer.log_every_n_steps:
+        trainer.log_every_n_steps = max(1, min(trainer.log_every_n_steps, len(loader)))
 
 
 def _fit(trainer: Any, model: Any) -> None:
@@ -117,13 +129,23 @@ def _reporter(package: Any) -> Any:
     """A callback that writes a line after every epoch."""
 
     class Reporter(package.Callback):
+        started = validated = False
+
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            self.started = True
+
+        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+            self.validated = not trainer.sanity_checking
+
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            values = [(name, trainer.callback_metrics[name]) for name in SHOWN if name in trainer.callback_metrics]
-            text = "  ".join(f"{name} {float(value):.4g}" for name, value in values)
+            found = trainer.callback_metrics
+            names = [name for name in SHOWN if name in found and (self.validated or not name.startswith("val"))]
+            text = "  ".join(f"{name} {float(found[name]):.4g}" for name in names)
             line = f"epoch {trainer.current_epoch}  step {trainer.global_step}  {text}"
             if trainer.is_global_zero:
                 bar = trainer.progress_bar_callback
                 bar.print(line) if bar is not None else _say(line)
+            self.validated = False
 
     return Reporter()
 
@@ -131,14 +153,22 @@ def _reporter(package: Any) -> Any:
 def _results(trainer: Any, folder: Path) -> str:
     """Where everything is, and what can be done with it."""
     saver = next((one for one in trainer.checkpoint_callbacks if hasattr(one, "nemo_path")), None)
-    rows = [("results", str(folder)), ("curves", str(folder / "metrics.csv"))]
+    rows = [("results", _short(folder)), ("curves", _short(folder / "metrics.csv"))]
     if saver is not None:
         if saver.best_model_path:
-            rows.append(("best", f"{saver.best_model_path}  ({saver.monitor} {saver.best_model_score:.4g})"))
-        rows.append(("last", saver.last_model_path))
+            rows.append(("best", f"{_short(saver.best_model_path)}  ({saver.monitor} {saver.best_model_score:.4g})"))
+        if saver.last_model_path:
+            rows.append(("last", _short(saver.last_model_path)))
         if saver.nemo_path.exists():
-            rows += [("model", str(saver.nemo_path)), ("try it", f"seaspeak transcribe FILE -m {saver.nemo_path}")]
-    return "\n".join(f"{name:8}{text}" for name, text in rows)
+            model = _short(saver.nemo_path)
+            rows += [("model", model), ("try it", f"seaspeak transcribe FILE -m {model}")]
+    return "\n".join(f"{name:9}{text}" for name, text in rows)
+
+
+def _short(path: str | Path) -> str:
+    """A path as it can be typed here: relative, where it lies below the working directory."""
+    path = Path(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _package(trainer: Any) -> Any:
@@ -158,7 +188,7 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _messages() -> Iterator[None]:
-    """Show what Seaspeak logs, on standard error."""
+    """Show what Seaspeak logs, on standard error; and not what Lightning has to say to its own developers."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     found = logging.getLogger("seaspeak")
@@ -166,7 +196,11 @@ def _messages() -> Iterator[None]:
     found.addHandler(handler)
     found.setLevel(logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning|pytorch_lightning")
+            warnings.filterwarnings("ignore", message=".*does not have many workers")
+            warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+            yield
     finally:
         found.removeHandler(handler)
         found.setLevel(before)
