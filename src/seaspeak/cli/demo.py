@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MODEL = "seaspeak_en_recogniser"
 WORDS_SHOWN = 12
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 
 from seaspeak.cli.format import columns
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 EXTRAS = {
     "asr": "English numbers and abbreviations spelt out when training data is prepared",

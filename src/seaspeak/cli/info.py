@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[str, str]]
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from seaspeak.cli.format import columns, size
 if TYPE_CHECKING:
     from seaspeak.core.pretrained import Entry
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
