@@ -128,7 +128,7 @@ class WhisperModel(ASRModel):
         self.cfg[key] = section
         if section.get("manifest_filepath") is None:
             return None
-        return build_loader(section, tokenize=self.tokenizer.ids, shuffle=shuffle)
+        return build_loader(section, tokenize=self.tokenizer.ids, shuffle=shuffle, section=key)
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int = 0) -> dict[str, Tensor]:
         """Return the loss of (signal, signal length, pieces, number of pieces) and log it."""
