@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from seaspeak.core import tar
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 CONFIG = "model_config.yaml"
 WEIGHTS = "model_weights.ckpt"
 SAFE_WEIGHTS = "model_weights.safetensors"
-_MAX_CONFIG = 16 << 20  # bytes of YAML
-_MAX_NODES = 1_000_000  # values in a configuration when its aliases are written out
+_MAX_CONFIG = 8 << 20  # bytes of YAML
+_MAX_VALUES = 200_000  # values in a configuration when its aliases are written out
 
 
 class Archive:
@@ -90,11 +90,12 @@ class Archive:
         """A copy of the configuration, in today's form and without interpolations."""
         if self._config is None:
             text = self._text(CONFIG)
-            _check_aliases(text)
             try:
-                raw = read_yaml(text, name=CONFIG)
+                raw = read_yaml(text, name=CONFIG, max_values=_MAX_VALUES)
                 _check_interpolations(raw, len(text))
                 self._config = to_config(raw)
+            except ConfigError as error:
+                raise ArchiveError(error.problem, got=error.got, expected=error.expected, fix=error.fix) from error
             except RecursionError as error:
                 raise ArchiveError(f"{CONFIG} is nested too deeply") from error
         return self._config.copy()
@@ -257,51 +258,26 @@ def _naming(path: Path) -> Iterator[None]:
         raise ArchiveError(f"{path} cannot be read: {error}") from error
 
 
-def _check_aliases(text: str) -> None:
-    """Refuse YAML whose aliases, written out, make more of it than anybody wrote."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        root = yaml.compose(text, Loader=loader)
-        sizes: dict[int, int] = {}
-        if root is not None and _size(root, sizes) > _MAX_NODES:
-            raise ArchiveError(f"{CONFIG} unfolds to more than {_MAX_NODES:,} values")
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ArchiveError(f"{CONFIG} is not valid YAML: {str(error).splitlines()[0]}") from error
-
-
-def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many nodes there are below ``node``, counting what is shared every time. A cycle is infinitely large."""
-    if id(node) not in sizes:
-        sizes[id(node)] = _MAX_NODES + 1
-        pairs = [child for pair in node.value for child in pair] if isinstance(node, yaml.MappingNode) else node.value
-        children = pairs if isinstance(node, yaml.CollectionNode) else []
-        sizes[id(node)] = 1 + sum(_size(child, sizes) for child in children)
-    return sizes[id(node)]
-
-
 def _check_interpolations(config: DictConfig, size: int) -> None:
     """Allow ``${a.b}``, one level deep. Nothing that calls a resolver, nothing that grows by being resolved.
 
     NeMo resolves a configuration before it writes it, so that an archive hardly ever has any.
     """
-    found = [(key, value) for key, value in _strings(OmegaConf.to_container(config, resolve=False)) if "${" in value]
-    for key, value in found:
-        inner = value.replace("${", "", 1)
-        if ":" in value.split("${", 1)[1].split("}")[0] or "${" in inner:
-            raise ArchiveError(f"key {key!r} of {CONFIG} computes its value", got=value[:80])
-    for key, _ in found:
-        try:
-            target = OmegaConf.select(config, key)
-        except Exception as error:
-            raise ArchiveError(f"key {key!r} of {CONFIG} refers to something that is not there") from error
-        if any("${" in text for _, text in _strings(_plain(target))):
-            raise ArchiveError(f"key {key!r} of {CONFIG} refers to a value that refers to another")
-    if len(found) * size > 64 * _MAX_NODES:
+    plain = OmegaConf.to_container(config, resolve=False)
+    found = [(key, value) for key, value in _strings(plain) if "${" in value]
+    if len(found) * size > 64 * _MAX_VALUES:
         raise ArchiveError(f"{CONFIG} refers to its own values too often")
-
-
-def _plain(value: object) -> object:
-    return OmegaConf.to_container(value, resolve=False) if OmegaConf.is_config(value) else value
+    for key, value in found:
+        reference = re.fullmatch(r"[^$]*\$\{([^${}:.][^${}:]*)\}[^$]*", value)
+        if reference is None:
+            raise ArchiveError(f"key {key!r} of {CONFIG} computes its value", got=value[:80])
+        target: object = plain
+        for step in reference[1].split("."):
+            target = target.get(step) if isinstance(target, Mapping) else None
+        if target is None:
+            raise ArchiveError(f"key {key!r} of {CONFIG} refers to something that is not there", got=value[:80])
+        if any("${" in text for _, text in _strings(target)):
+            raise ArchiveError(f"key {key!r} of {CONFIG} refers to a value that refers to another")
 
 
 def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:

@@ -214,8 +214,9 @@ def _check_arguments(cls: type[Any], positional: list[Any], keywords: Mapping[st
     except TypeError as error:
         known = [name for name in signature.parameters if name != "self"]
         wrong = [name for name in keywords if name not in known]
+        problem = f"{cls.__qualname__} takes no argument {wrong[0]!r}" if wrong else f"{cls.__qualname__}: {error}"
         raise ConfigError(
-            f"{where} does not fit {cls.__qualname__}: {error}",
+            f"{where} does not fit: {problem}",
             expected=f"arguments {', '.join(known)}",
             fix=nearest(wrong[0], known) if wrong else "",
         ) from error

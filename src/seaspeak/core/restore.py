@@ -125,7 +125,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise ArchiveError(
             f"{path} holds objects, and loading those could run a program",
-            got=str(error).strip().split("\n", 1)[0][:200],
+            got=weights.culprit(error),
             expected="a checkpoint of plain values and tensors, as our training writes it",
             fix="take the model from the .nemo file of that run",
         ) from error
@@ -157,14 +157,18 @@ def build(
             build it where there are some.
     """
     try:
-        with torch.device("meta"):
+        try:
+            with torch.device("meta"):
+                module = make()
+        except (NotImplementedError, RuntimeError):
+            if not trusted:
+                raise
             module = make()
     except SeaspeakError:
         raise
-    except Exception:
-        if not trusted:
-            raise
-        module = make()
+    except Exception as error:  # whatever a constructor does with a configuration that does not fit it
+        what = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+        raise ConfigError(f"the model in {where} cannot be built from its configuration: {what}") from error
     tensors = weights.fit(state, module, strict=strict, where=where)
     weights.assign(module, tensors, torch.device("cpu"))
     for name in _to_compute(module):

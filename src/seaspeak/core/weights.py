@@ -8,6 +8,7 @@ of its first axis.
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Literal
@@ -42,7 +43,7 @@ def read_torch(file: BinaryIO, *, size: int, limit: int) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise ArchiveError(
             "the weights are not plain tensors; loading them could run a program",
-            got=str(error).strip().split("\n", 1)[0][:200],
+            got=culprit(error),
             expected="a state dictionary, as save_to writes it",
         ) from error
     except (Exception, MemoryError) as error:  # torch's reader raises whatever the damaged bytes lead it to
@@ -229,6 +230,12 @@ def _checked(content: object, limit: int) -> dict[str, Tensor]:
             raise ArchiveError("the weights claim to be far larger than the file that holds them")
         state[name] = tensor.detach()
     return state
+
+
+def culprit(error: Exception) -> str:
+    """What torch's message says it refused to load."""
+    found = re.search(r"unsupported (?:global: )?([^\n]{1,100})", str(error), re.IGNORECASE)
+    return found[1].strip() if found else _first_line(error)
 
 
 def _some(names: list[str], *, count: int = 4) -> str:
