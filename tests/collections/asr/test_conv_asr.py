@@ -13,16 +13,8 @@ from seaspeak.core.errors import ConfigError
 
 
 def block(filters: int, kernel: int, **options: object) -> dict:
-    base = {
-        "filters": filters,
-        "repeat": 2,
-        "kernel": [kernel],
-        "stride": [1],
-        "dilation": [1],
-        "dropout": 0.0,
-        "residual": True,
-        "separable": True,
-    }
+    base = {"filters": filters, "repeat": 2, "kernel": [kernel], "stride": [1], "dilation": [1]}
+    base |= {"dropout": 0.0, "residual": True, "separable": True}
     return base | options
 
 
