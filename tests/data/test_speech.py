@@ -212,6 +212,17 @@ def test_an_unreadable_recording_is_named_with_its_line(tmp_path, workers):
     assert "Traceback" not in str(caught.value)
 
 
+def test_an_error_is_raised_by_other_loaders_too(tmp_path):
+    path = clips(tmp_path, [0.1] * 2)
+    (tmp_path / "clip1.wav").unlink()
+    dataset = AudioToCharDataset(path, LETTERS, 16000)
+
+    with pytest.raises(DataError, match=r":2: there is no file .*clip1\.wav"):
+        list(torch.utils.data.DataLoader(dataset, batch_size=2, collate_fn=dataset.collate_fn))
+    with pytest.raises(DataError, match=r":2: there is no file .*clip1\.wav"):
+        dataset[1]
+
+
 @pytest.mark.parametrize("key", ["manifest_filepath", "sample_rate", "batch_size"])
 def test_a_missing_key_is_named_in_full(tmp_path, key):
     cfg = section(clips(tmp_path, [0.1]))

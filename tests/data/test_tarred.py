@@ -150,6 +150,17 @@ def test_a_file_that_is_no_tar_file_and_a_damaged_member_are_named(tmp_path):
         texts(TarredAudioToCharDataset(tmp_path / "bad.tar", path, LETTERS, 16000))
 
 
+def test_an_error_in_a_worker_process_names_its_line(tmp_path):
+    _, path = tarred(tmp_path, shards=1, each=1)
+    (tmp_path / "clip0.flac").write_text("no recording")
+    with tarfile.open(tmp_path / "bad.tar", "w") as tar:
+        tar.add(tmp_path / "clip0.flac", "clip0.flac")
+    cfg = {"manifest_filepath": str(path), "sample_rate": 16000, "labels": LETTERS, "batch_size": 1, "num_workers": 1}
+
+    with pytest.raises(DataError, match=rf"^{path}:1: clip0.flac is not a recording"):
+        list(build_loader({**cfg, "is_tarred": True, "tarred_audio_filepaths": str(tmp_path / "bad.tar")}))
+
+
 def test_the_real_training_shards_are_read(shared: Path):
     folder = shared / "data" / "librispeech" / "train"
     dataset = TarredAudioToCharDataset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -25,12 +25,18 @@ class ResumableLoader(DataLoader[Any]):
         if hasattr(self.dataset, "next_epoch"):
             self.dataset.next_epoch()
         self._taken = 0
-        try:
-            for batch in super().__iter__():
-                self._taken += 1
-                yield batch
-        except SeaspeakError as error:
-            raise _as_raised_in_worker(error) from None
+        error = None
+        for batch in super().__iter__():
+            if isinstance(batch, SeaspeakError):
+                error = batch
+                break
+            self._taken += 1
+            yield batch
+        if error is not None:
+            # Let go of the workers here: if a traceback keeps torch's iterator alive, it is ended by the garbage
+            # collector, which takes torch (2.13) five seconds a worker.
+            self._iterator = None
+            raise error
 
     def state_dict(self) -> dict[str, int]:
         """Return seed, epoch, and how many batches of it were taken."""
@@ -56,7 +62,15 @@ class ResumableLoader(DataLoader[Any]):
         return None
 
 
-def _as_raised_in_worker(error: SeaspeakError) -> SeaspeakError:
-    """Return the error without the traceback that torch puts around one that comes from a worker process."""
-    around, found, text = str(error).rpartition(f"{type(error).__module__}.{type(error).__qualname__}: ")
-    return type(error)(text.strip()) if found and "DataLoader worker" in around else error
+class Careful:
+    """A collate function that hands an error on, if there is one among the examples of a batch.
+
+    One that is raised in a worker process would arrive wrapped in a traceback.
+    """
+
+    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, batch: list[Any]) -> Any:
+        """Return the batch, or the first error among its examples."""
+        return next((example for example in batch if isinstance(example, SeaspeakError)), None) or self.collate(batch)

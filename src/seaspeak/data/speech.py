@@ -21,7 +21,7 @@ from seaspeak.audio.trim import trim_silence
 from seaspeak.core.errors import ConfigError, DataError, MissingExtra, SeaspeakError
 from seaspeak.core.module import Dataset
 from seaspeak.core.types import AudioSignal, LabelsType, LengthsType, NeuralType
-from seaspeak.data.loader import ResumableLoader
+from seaspeak.data.loader import Careful, ResumableLoader
 from seaspeak.data.manifest import Entry, Manifest, Paths, read
 from seaspeak.data.sampler import DurationBatchSampler, ShuffledSampler
 from seaspeak.text.parsers import make_parser
@@ -126,8 +126,9 @@ class SpeechReader:
             place if self.return_sample_id else None,
         )
 
-    def batch(self, examples: Sequence[Example]) -> tuple[Tensor, ...]:
+    def batch(self, items: Sequence[tuple[Any, ...] | SeaspeakError]) -> tuple[Tensor, ...]:
         """Fill examples up to one length: signals (B, S) with zeros, labels (B, L) with ``pad_id``."""
+        examples = [_example(item) for item in items]
         signals = _filled([example.signal for example in examples], 0.0)
         tokens = _filled([example.tokens for example in examples], self.pad_id)
         lengths = torch.stack([example.length for example in examples])
@@ -146,6 +147,12 @@ class SpeechReader:
             "transcript_length": NeuralType("B", LengthsType()),
         }
         return {**types, "sample_id": NeuralType("B", LengthsType())} if self.return_sample_id else types
+
+
+def _example(item: tuple[Any, ...] | SeaspeakError) -> Example:
+    if isinstance(item, SeaspeakError):
+        raise item
+    return Example(*item)
 
 
 def _filled(rows: Sequence[Tensor], value: float) -> Tensor:
@@ -249,8 +256,18 @@ class AudioToCharDataset(Dataset):
         example = self.reader.example(self.manifest[index], index)
         return tuple(example if self.reader.return_sample_id else example[:4])
 
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...] | SeaspeakError]:
+        """Return several examples, which torch's loader asks for; an error in place of one that cannot be read."""
+        return [self._item(index) for index in indices]
+
+    def _item(self, index: int) -> tuple[Any, ...] | SeaspeakError:
+        try:
+            return self[index]
+        except SeaspeakError as error:
+            return error
+
     def _collate_fn(self, batch: list[Any]) -> tuple[Tensor, ...]:
-        return self.reader.batch([Example(*example) for example in batch])
+        return self.reader.batch(batch)
 
 
 def tokenizer(parser: str | Tokenize, labels: Sequence[str] | None, **options: Any) -> Tokenize:
@@ -304,12 +321,14 @@ def build_loader(
         shards = from_config(cfg, options, shuffle=shuffle, section=section)
         drop_last = bool(cfg.get("drop_last", False))
         return ResumableLoader(
-            shards, batch_size=cfg["batch_size"], collate_fn=shards.collate_fn, drop_last=drop_last, **common
+            shards, batch_size=cfg["batch_size"], collate_fn=Careful(shards.collate_fn), drop_last=drop_last, **common
         )
     dataset = AudioToCharDataset(**options)
     if not len(dataset):
         raise DataError(f"no utterance is left of {section}.manifest_filepath", got=str(cfg["manifest_filepath"]))
-    return ResumableLoader(dataset, collate_fn=dataset.collate_fn, **_batching(cfg, dataset, shuffle), **common)
+    return ResumableLoader(
+        dataset, collate_fn=Careful(dataset.collate_fn), **_batching(cfg, dataset, shuffle), **common
+    )
 
 
 def _batching(cfg: Mapping[str, Any], dataset: AudioToCharDataset, shuffle: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seaspeak.audio.io import Channels
-from seaspeak.core.errors import ConfigError, DataError, FileMissingError
+from seaspeak.core.errors import ConfigError, DataError, FileMissingError, SeaspeakError
 from seaspeak.core.module import IterableDataset
 from seaspeak.core.types import NeuralType
 from seaspeak.data.manifest import Manifest, Paths, manifest_paths, read
@@ -171,7 +171,7 @@ class TarredAudioToCharDataset(IterableDataset):
         """Let the next iteration have another order; the loader calls this before its workers start."""
         self.epoch += 1
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[tuple[Any, ...] | SeaspeakError]:
         worker = torch.utils.data.get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         draw = random.Random(f"{self.seed} {self.epoch} {number}")
@@ -179,8 +179,13 @@ class TarredAudioToCharDataset(IterableDataset):
         if self.shuffle_n:
             random.Random(f"{self.seed} {self.epoch}").shuffle(shards)
         examples = (example for shard in shards[number::workers] for example in self._examples(shard))
-        for example in _shuffled(examples, self.shuffle_n, draw):
-            yield tuple(example if self.reader.return_sample_id else example[:4])
+        try:
+            for example in _shuffled(examples, self.shuffle_n, draw):
+                yield tuple(example if self.reader.return_sample_id else example[:4])
+        except SeaspeakError as error:
+            if worker is None:
+                raise
+            yield error  # see `data.loader.Careful`
 
     def _examples(self, shard: Path) -> Iterator[Example]:
         places = self._places_by_name()
@@ -206,7 +211,7 @@ class TarredAudioToCharDataset(IterableDataset):
         return self._places
 
     def _collate_fn(self, batch: list[Any]) -> tuple[Tensor, ...]:
-        return self.reader.batch([Example(*example) for example in batch])
+        return self.reader.batch(batch)
 
 
 def _warn_of_cut_off(shards: Iterable[Path]) -> None:
