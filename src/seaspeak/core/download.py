@@ -27,7 +27,7 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes that there will be, if that is known."""
 
 _CHUNK = 1 << 18
-_ATTEMPTS = 4  # without a byte in between
+_ATTEMPTS = 3  # without a byte in between
 _TIMEOUT = 30.0  # seconds without an answer
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
@@ -91,6 +91,7 @@ def _complete(url: str, part: Path, show: Progress, wait: float) -> None:
             _fetch(url, part, show)
             return
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code not in _TRY_AGAIN:
                 raise DownloadError(
                     f"{url} cannot be fetched: the server answers {error.code} {error.reason}"
@@ -117,6 +118,7 @@ def _fetch(url: str, part: Path, show: Progress) -> None:
         response: HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # there is nothing behind what is here
+            error.close()
             if (error.headers.get("Content-Range") or "").endswith(f"/{have}"):
                 return
             part.unlink()
