@@ -23,6 +23,7 @@ from seaspeak.core.graph import NeuralGraph
 from seaspeak.core.modes import DeviceType, Optimization
 from seaspeak.core.symbols import Symbol
 from seaspeak.core.types import LossType
+from seaspeak.core.work_folder import WorkFolder
 
 Losses = Sequence[Symbol] | Sequence[tuple[Optimizer, Sequence[Symbol]]]
 Policy = Callable[[float, int, int], float]
@@ -83,9 +84,19 @@ class NeuralModuleFactory:
         cudnn_benchmark: let cuDNN try its algorithms; good when shapes stay the same.
         random_seed: seeds torch, numpy and Python, and makes cuDNN deterministic.
         set_default: let ``get_default_factory`` return this one.
+        log_dir: folder of the experiment: log, command line, state of the code; without one, the console is all.
+        checkpoint_dir, tensorboard_dir: other places than ``checkpoints`` and ``tensorboard`` below it.
+        create_tb_writer: make a TensorBoard writer, ``tb_writer``.
+        files_to_copy: files that are kept in the folder.
+        add_time_to_log_dir: work in a new sub-folder called by the time.
+
+    Attributes:
+        placement, optim_level: where, and how precisely, it computes.
+        tb_writer: the TensorBoard writer, or ``None``.
 
     Raises:
-        ConfigError: an unknown level, a seed together with ``cudnn_benchmark``, or a GPU that is not there.
+        ConfigError: an unknown level, a seed together with ``cudnn_benchmark``, a GPU that is not there, or a writer
+            without a folder.
     """
 
     def __init__(
@@ -96,6 +107,12 @@ class NeuralModuleFactory:
         cudnn_benchmark: bool = False,
         random_seed: int | None = None,
         set_default: bool = True,
+        log_dir: str | Path | None = None,
+        checkpoint_dir: str | Path | None = None,
+        tensorboard_dir: str | Path | None = None,
+        create_tb_writer: bool = False,
+        files_to_copy: Sequence[str | Path] | None = None,
+        add_time_to_log_dir: bool = False,
     ) -> None:
         self.optim_level = _level(optimization_level)
         self.placement = _placement(placement)
@@ -103,6 +120,14 @@ class NeuralModuleFactory:
             _seed(random_seed, cudnn_benchmark=cudnn_benchmark)
         torch.backends.cudnn.benchmark = cudnn_benchmark
         logging.console()
+        self._folder = WorkFolder(
+            log_dir,
+            checkpoint_dir=checkpoint_dir,
+            tensorboard_dir=tensorboard_dir,
+            files_to_copy=files_to_copy or (),
+            add_time=add_time_to_log_dir,
+        )
+        self.tb_writer = self._folder.tensorboard_writer() if create_tb_writer else None
         self._engine: Engine | None = None
         if set_default:
             self.set_default_factory(self)
@@ -121,6 +146,16 @@ class NeuralModuleFactory:
     def reset_default_factory() -> None:
         """Forget the default."""
         _default.set(None)
+
+    @property
+    def work_dir(self) -> Path | None:
+        """The folder of the experiment."""
+        return self._folder.path
+
+    @property
+    def checkpoint_dir(self) -> Path | None:
+        """The folder of its checkpoints."""
+        return self._folder.checkpoints
 
     @property
     def device(self) -> torch.device:

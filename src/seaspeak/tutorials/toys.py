@@ -87,7 +87,7 @@ class TaylorNet(NeuralModule):
     def forward(self, x: Channels) -> Annotated[Tensor, NeuralType("B D", ChannelType()), "y_pred"]:
         """Return the polynomial's value."""
         powers: Tensor = torch.cat([x**power for power in range(self.dim)], dim=-1)
-        return self.fc1(powers)  # type: ignore[no-any-return]
+        return self.fc1(powers)
 
 
 class MSELoss(Loss):
