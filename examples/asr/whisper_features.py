@@ -99,20 +99,20 @@ def at_speed(samples: Samples, speed: float) -> Samples:
     return samples if speed == 1.0 else resample(samples, round(RATE * speed), RATE)
 
 
-SHARES = {"fiction": 260, "nonfiction": 120, "drama": 60, "speech": 120, "sentences": 340}
+SHARES = {"fiction": 0.5, "nonfiction": 0.13, "drama": 0.05, "speech": 0.1, "sentences": 0.22}
 _PLAIN = re.compile(r"[A-Z][A-Za-z ,;:'\-?.!]+[.?!]")
 _ABBREVIATED = re.compile(r"\b[A-Z]{2,}|\b(Mr|Mrs|Dr|St|Ms|No|vs|etc|Esq|Capt|Lieut|Gen|Col)\b|\b[A-Z]\.| '|' ")
 
 
-def sentences(texts: Path, fraction: float) -> list[str]:
-    """Return sentences in which every word is spoken as it is written, from several genres."""
+def sentences(texts: Path, count: int) -> list[str]:
+    """Return sentences in which every word is spoken as it is written, from several genres, mixed."""
     draw, found = random.Random(7), []
-    for genre, count in SHARES.items():
+    for genre, share in SHARES.items():
         plain = re.sub('[“”"‘]', "", (texts / f"{genre}.txt").read_text()).replace("’", "'")
         split = re.split(r"(?<=[.?!])\s+", re.sub("[—–]", ", ", plain))
         fit = [s for s in split if _PLAIN.fullmatch(s) and not _ABBREVIATED.search(s) and 4 <= len(s.split()) <= 32]
-        found += draw.sample(fit, max(1, int(count * fraction)))
-    return found
+        found += draw.sample(fit, min(len(fit), max(1, int(count * share))))
+    return draw.sample(found, len(found))
 
 
 def spoken(texts: Iterable[str], noise: Noise) -> Iterator[tuple[Samples, str, str]]:

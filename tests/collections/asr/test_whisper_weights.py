@@ -27,17 +27,19 @@ def binary(variables: dict[str, np.ndarray], version: int = 6) -> bytes:
     return out
 
 
-def published(width: int = 8, bands: int = 5, pieces: int = 12) -> dict[str, np.ndarray]:
+def published(
+    width: int = 8, bands: int = 5, pieces: int = 12, layers: int = 2, texts: int = 16
+) -> dict[str, np.ndarray]:
     """Variables by the names of the published file, with random values."""
     sizes: dict[str, tuple[int, ...]] = {
         "encoder/conv1/weight": (width, bands, 3), "encoder/conv1/bias": (width,),
         "encoder/conv2/weight": (width, width, 3), "encoder/conv2/bias": (width,),
         "encoder/position_encodings/encodings": (20, width),
-        "decoder/embeddings/weight": (pieces, width), "decoder/position_encodings/encodings": (16, width),
+        "decoder/embeddings/weight": (pieces, width), "decoder/position_encodings/encodings": (texts, width),
     }  # fmt: skip
     for side in ("encoder", "decoder"):
         norms, products = [f"{side}/layer_norm"], {}
-        for layer in range(2):
+        for layer in range(layers):
             at = f"{side}/layer_{layer}"
             norms += [f"{at}/self_attention/layer_norm", f"{at}/ffn/layer_norm"]
             products |= {
@@ -54,7 +56,7 @@ def published(width: int = 8, bands: int = 5, pieces: int = 12) -> dict[str, np.
         sizes |= {f"{name}/weight": size for name, size in products.items()}
         sizes |= {f"{name}/bias": size[:1] for name, size in products.items()}
     rng = np.random.default_rng(0)
-    return {name: rng.normal(size=size).astype(np.float16) for name, size in sizes.items()}
+    return {name: rng.normal(scale=0.02, size=size).astype(np.float16) for name, size in sizes.items()}
 
 
 def test_variables_come_back(tmp_path: Path) -> None:
