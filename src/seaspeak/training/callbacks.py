@@ -81,9 +81,10 @@ class _RunCheckpoint:
         self.best_k_models: dict[str, float] = {}
         self.last_model_path = ""
         self._loaded: list[dict[str, Any]] = []
+        self._before_validation: dict[str, Any] = {}
         self._saved_step = -1
         self._saved_at = 0.0
-        self._validated = False
+        self._validated = self._within_epoch = False
 
     @property
     def best_model_path(self) -> str:
@@ -109,11 +110,15 @@ class _RunCheckpoint:
             make_folder(Path(self.dirpath))
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Restore them again where an epoch is resumed in its middle: making its loader anew has drawn a number."""
-        if self._loaded and not trainer.is_last_batch:
+        """Start counting."""
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._within_epoch = not trainer.is_last_batch
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Restore the numbers again where the interrupted run had its loader already: starting one draws a number."""
+        if self._loaded and (self._within_epoch or getattr(trainer.train_dataloader, "persistent_workers", False)):
             self._restore_random(trainer)
         self._loaded = []
-        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save where steps or minutes say when."""
@@ -124,8 +129,13 @@ class _RunCheckpoint:
         if due:
             self._save(trainer, pl_module)
 
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        """Remember the random numbers: a validation shall not move them, or only some of them would start workers."""
+        self._before_validation = random_state()
+
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Save after a validation within an epoch; after the one at its end the epoch's own hook does."""
+        set_random_state(self._before_validation)
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self._validated = True

@@ -111,12 +111,12 @@ def _unusable(error: Exception, overrides: Sequence[str], read: Callable[..., An
     if missing is None or not overrides:
         return ConfigError(f"the configuration {name} cannot be used: {text or error.__cause__}")
     key = missing[1]
-    parent, _, last = key.rpartition(".")
+    parent = key.rpartition(".")[0]
     section = read(name, [])
     for part in filter(None, parent.split(".")):
         section = section.get(part) if isinstance(section, DictConfig) else None
     known = [f"{parent}.{one!s}".lstrip(".") for one in section] if isinstance(section, DictConfig) else []
-    remedy = nearest(key, known) or f"+{key}=... adds a key (then {last!r} has to mean something to what reads it)"
+    remedy = f"{nearest(key, known)} +{key}=... adds a key".strip()
     return UnknownNameError(f"the configuration {name} has no key {key!r}", fix=remedy)
 
 
