@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from importlib.resources import files
 from pathlib import Path
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from seaspeak._version import __version__
-from seaspeak.cli.format import clock
+from seaspeak.cli.format import clock, columns
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
     from rich.text import Text
 
-    from seaspeak.text.transcript import Transcript, Word
+    from seaspeak.text.transcript import Transcript
 
 MODEL = "seaspeak_en_recogniser"
 WORDS_SHOWN = 12
@@ -34,6 +34,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def demo() -> None:
     """Transcribe the recordings that ship with the model that ships: texts, word times, speed."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(highlight=False)
     console.width = min(console.width, 110)
@@ -42,13 +43,16 @@ def demo() -> None:
     transcripts, elapsed = _transcribe([entry["path"] for entry in entries])
     for entry, transcript in zip(entries, transcripts, strict=True):
         console.print(f"[bold]{entry['audio_filepath']}[/]  {clock(entry['duration'])}, voice {entry['voice']}")
-        console.print(_side_by_side(entry["text"], transcript.text))
+        _print_words(console, "said", [Text(word, style="dim") for word in entry["text"].split()])
+        _print_words(console, "heard", _marked(entry["text"].split(), transcript.text.split()))
+        console.print()
     first = entries[0]["audio_filepath"]
     console.print(f"[bold]Word times[/] of {first}, in seconds, and confidence")
-    console.print(_times(transcripts[0].words[:WORDS_SHOWN]))
-    console.print(_figures(entries, transcripts, elapsed))
+    for word in transcripts[0].words[:WORDS_SHOWN]:
+        console.print(f"  {word.start:6.2f} - {word.end:5.2f}  [dim]{word.confidence:.2f}[/]  {word.text}")
+    console.print(_figures(entries, transcripts, elapsed), soft_wrap=True)
     console.print("\n[bold]Where to go next[/]")
-    console.print(_next_steps())
+    console.print(_next_steps(), soft_wrap=True)
 
 
 def _entries() -> list[dict[str, Any]]:
@@ -67,15 +71,14 @@ def _transcribe(paths: list[str]) -> tuple[list[Transcript], float]:
     return transcripts, time.perf_counter() - started
 
 
-def _side_by_side(said: str, heard: str) -> Table:
-    from rich.table import Table
+def _print_words(console: Console, title: str, words: Iterable[Text]) -> None:
+    """Print words after a title, wrapped and indented."""
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
-    table.add_row("  said", Text(said, style="dim"))
-    table.add_row("  heard", Text(" ").join(_marked(said.split(), heard.split())))
-    table.add_row("", "")
-    return table
+    lines = Text(" ").join(words).wrap(console, console.width - 9)
+    for number, line in enumerate(lines or [Text()]):
+        line.rstrip()
+        console.print(Text(f"  {'' if number else title:<7}") + line)
 
 
 def _marked(said: Sequence[str], heard: Sequence[str]) -> Iterator[Text]:
@@ -85,15 +88,6 @@ def _marked(said: Sequence[str], heard: Sequence[str]) -> Iterator[Text]:
     for kind, _, _, start, end in SequenceMatcher(None, said, heard, autojunk=False).get_opcodes():
         for word in heard[start:end]:
             yield Text(word, style="" if kind == "equal" else "bold red")
-
-
-def _times(words: Sequence[Word]) -> Table:
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    for word in words:
-        table.add_row(f"  {word.start:6.2f} - {word.end:.2f}", word.text, f"[dim]{word.confidence:.2f}[/]")
-    return table
 
 
 def _figures(entries: Sequence[dict[str, Any]], transcripts: Sequence[Transcript], elapsed: float) -> str:
@@ -109,14 +103,13 @@ def _figures(entries: Sequence[dict[str, Any]], transcripts: Sequence[Transcript
     )
 
 
-def _next_steps() -> Table:
-    from rich.table import Table
-
-    seaspeak = sys.argv[0] if shutil.which("seaspeak") != os.path.abspath(sys.argv[0]) else "seaspeak"
-    table = Table.grid(padding=(0, 2))
-    table.add_row(f"  {seaspeak} transcribe talk.mp3", "a recording of yours")
-    table.add_row(f"  {seaspeak} transcribe talks/ -o texts -f all", "a folder: texts, times, subtitles")
-    table.add_row(f"  {seaspeak} models", "other models, and what is on this machine")
-    table.add_row(f"  {seaspeak} train --help", "a recogniser for your own data")
-    table.add_row("  README.md, make docs", "the same in Python, and how it works")
-    return table
+def _next_steps() -> str:
+    seaspeak = "seaspeak" if shutil.which("seaspeak") == os.path.abspath(sys.argv[0]) else sys.argv[0]
+    rows = [
+        (f"{seaspeak} transcribe talk.mp3", "a recording of yours"),
+        (f"{seaspeak} transcribe talks/ -o texts -f all", "a folder: texts, times, subtitles"),
+        (f"{seaspeak} models", "other models, and what is on this machine"),
+        (f"{seaspeak} train --help", "a recogniser for your own data"),
+        ("README.md, make docs", "the same in Python, and how it works"),
+    ]
+    return columns(rows, indent="  ")
