@@ -9,6 +9,7 @@ Shape letters in this file:
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -208,9 +209,10 @@ def _added(moments: Moments | None, features: Features, kind: str) -> Moments | 
 
 
 def _pieces(stream: _FeatureStream, blocks: Iterable[Samples]) -> Iterator[Features]:
-    for block in blocks:
-        yield stream.push(block)
-    yield stream.finish()
+    """Yield features as blocks complete them, never none."""
+    pushed = (stream.push(block) for block in blocks)
+    finished = (stream.finish() for _ in range(1))  # after the blocks, not before
+    yield from (features for features in itertools.chain(pushed, finished) if features.shape[1])
 
 
 class _FeatureStream:

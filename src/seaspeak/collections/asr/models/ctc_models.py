@@ -266,7 +266,7 @@ class EncDecCTCModel(ASRModel):
         if section.get("manifest_filepath") is None and section.get("tarred_audio_filepaths") is None:
             return None
         labels = section.get("labels") or self.cfg.get("labels") or self.cfg.decoder.get("vocabulary")
-        return build_loader(section, labels=[str(label) for label in labels], shuffle=shuffle)
+        return build_loader(section, labels=[str(label) for label in labels], shuffle=shuffle, section=key)
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int = 0) -> dict[str, Any]:
         """Return the loss of (signal, signal length, labels, label count) and log it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 if TYPE_CHECKING:
     from seaspeak.collections.asr.models.ctc_models import EncDecCTCModel
@@ -16,26 +17,61 @@ if TYPE_CHECKING:
 _FALLBACK_SECONDS = 10.0  # context for encoders that do not say theirs, or that see everything
 
 
+class _MelFrontEnd:
+    """A model's mel front end without dither, padding and the normalisation that needs statistics."""
+
+    def __init__(self, preprocessor: Any) -> None:
+        self.featurizer = copy.copy(preprocessor.featurizer)  # shares the filters, not the settings
+        self.featurizer.training = False
+        self.featurizer.dither, self.featurizer.pad_to = 0.0, 0
+        self.hop_length, self.n_fft = int(self.featurizer.hop_length), int(self.featurizer.n_fft)
+        self.normalisation = ""
+        if self.featurizer.normalize in ("per_feature", "all_features"):
+            self.normalisation, self.featurizer.normalize = self.featurizer.normalize, None
+
+    def __call__(self, signal: Tensor, length: Tensor) -> Tensor:
+        features: Tensor = self.featurizer(signal, length)[0]
+        return features
+
+    def num_frames(self, num_samples: int) -> int:
+        return int(self.featurizer.get_seq_len(torch.tensor([num_samples]))[0])
+
+
+class _PlainFrontEnd:
+    """A front end that normalises nothing and adds no noise, such as MFCC."""
+
+    normalisation = ""
+
+    def __init__(self, preprocessor: Any) -> None:
+        self.preprocessor = preprocessor
+        self.hop_length = int(preprocessor.hop_length)
+        self.n_fft = 4 * self.hop_length  # windows overlap to about this length
+
+    def __call__(self, signal: Tensor, length: Tensor) -> Tensor:
+        features: Tensor = self.preprocessor(input_signal=signal, length=length)[0]
+        return features
+
+    def num_frames(self, num_samples: int) -> int:
+        return -(-num_samples // self.hop_length)
+
+
 class TorchScorer:
     """Front end, encoder and decoder of a model; see ``seaspeak.collections.asr.recognition.Scorer``.
 
     Features are computed recording by recording, so that no result depends on its neighbours in a batch; a front end
-    of its own, without dither and padding, leaves the model's as it is.
+    of its own leaves the model's as it is.
     """
 
     def __init__(self, model: EncDecCTCModel) -> None:
         self.model = model
         self.sample_rate = model.sample_rate
-        self.front_end = copy.copy(model.preprocessor.featurizer)
-        self.front_end.training = False
-        self.front_end.dither, self.front_end.pad_to = 0.0, 0
-        self.hop_length = int(self.front_end.hop_length)
-        self.margin = -(-int(self.front_end.n_fft) // self.hop_length) + 1
+        has_mel = hasattr(getattr(model.preprocessor, "featurizer", None), "normalize")
+        self.front_end = (_MelFrontEnd if has_mel else _PlainFrontEnd)(model.preprocessor)
+        self.hop_length = self.front_end.hop_length
+        self.margin = -(-self.front_end.n_fft // self.hop_length) + 1
+        self.normalisation = self.front_end.normalisation
         self.subsampling = int(model.encoder.subsampling_factor)
         self.context = self._context()
-        self.normalisation = ""
-        if self.front_end.normalize in ("per_feature", "all_features"):
-            self.normalisation, self.front_end.normalize = self.front_end.normalize, None
 
     def _context(self) -> tuple[int, int]:
         encoder = self.model.encoder
@@ -49,13 +85,13 @@ class TorchScorer:
     def features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """(S,) -> (D, T)."""
         signal = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None].to(self.model.device)
-        features, _ = self.front_end(signal, torch.tensor([signal.shape[1]], device=signal.device))
+        features = self.front_end(signal, torch.tensor([signal.shape[1]], device=signal.device))
         found: NDArray[np.float32] = features[0].float().cpu().numpy()
         return found
 
     def num_frames(self, num_samples: int) -> int:
         """How many of the frames count."""
-        return int(self.front_end.get_seq_len(torch.tensor([num_samples]))[0])
+        return self.front_end.num_frames(num_samples)
 
     @torch.inference_mode()
     def log_probs(self, features: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
