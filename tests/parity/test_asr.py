@@ -169,3 +169,34 @@ def test_transcribing_samples_gives_nemos_text(shared, name: str) -> None:
     checked = range(len(signals)) if model.recipe == "current" else [int(np.argmax([len(s) for s in signals]))]
     found = model.transcribe(signals)
     assert [found[place] for place in checked] == [expected[place] for place in checked]
+
+
+def test_three_steps_of_training_are_nemos(shared) -> None:
+    fixture = Fixture(shared / "fixtures" / "asr" / "quartznet_train_step")
+    model = EncDecCTCModel.restore_from(fixture.archive).train()
+    model.setup_optimization({"name": "novograd", "lr": 0.01, "betas": [0.8, 0.5], "weight_decay": 0.001})
+    inputs = {key: tensor(fixture.io[key]) for key in ("features", "features_length", "targets", "target_lengths")}
+    losses = []
+    for step in range(3):
+        scored = model(processed_signal=inputs["features"], processed_signal_length=inputs["features_length"])
+        loss = model.loss(
+            log_probs=scored.outputs,
+            targets=inputs["targets"],
+            input_lengths=scored.encoded_lengths,
+            target_lengths=inputs["target_lengths"],
+        )
+        loss.backward()
+        if step == 0:
+            fixture.assert_close("log_probs_step1", scored.outputs)
+            gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+            for name in fixture.group("grad_step1"):
+                fixture.assert_close(f"grad_step1/{name}", gradients[name])
+        model._optimizer.step()
+        model._optimizer.zero_grad()
+        losses.append(loss.item())
+    fixture.assert_close("losses", torch.tensor(losses))
+    state = model.state_dict()
+    names = fixture.group("state_after_3_steps")
+    assert names
+    for name in names:
+        fixture.assert_close(f"state_after_3_steps/{name}", state[name])
