@@ -13,7 +13,6 @@ import logging
 import sys
 from collections.abc import Iterator
 from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING
-from typing import Any, TextIO
 
 __all__ = [
     "CRITICAL",
@@ -79,13 +78,15 @@ def console() -> None:
         _logger.setLevel(logging.INFO)
 
 
-class _Console(logging.StreamHandler[TextIO]):
+class _Console(logging.Handler):
     """Writes to what ``sys.stdout`` and ``sys.stderr`` are at the time."""
 
-    def __init__(self) -> None:
-        super().__init__(sys.stdout)
-
-    def emit(self, record: Any) -> None:
-        if not logging.getLogger().handlers:
-            self.stream = sys.stdout if record.levelno < logging.WARNING else sys.stderr
-            super().emit(record)
+    def emit(self, record: logging.LogRecord) -> None:
+        if logging.getLogger().handlers:
+            return
+        stream = sys.stdout if record.levelno < logging.WARNING else sys.stderr
+        try:
+            stream.write(self.format(record) + "\n")
+            stream.flush()
+        except Exception:  # as the standard handlers do: a log line never ends a program
+            self.handleError(record)

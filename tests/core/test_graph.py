@@ -174,6 +174,16 @@ def test_a_module_that_declares_nothing_cannot_record() -> None:
         NoOutput()(graph_input("x", CHANNELS))
 
 
+def test_checks_that_are_off_are_off_for_symbols_too() -> None:
+    x = graph_input("x", NeuralType("B D", LabelsType()))
+    with typecheck.disable_semantic_checks():
+        assert Scale()(x=x).name == "y"
+        with pytest.raises(NeuralTypeError, match="Wrong input port name"):
+            Scale()(z=x)
+    with typecheck.disable_checks():
+        assert Scale()(z=x).name == "y"
+
+
 def test_a_graph_is_a_module_with_ports() -> None:
     x = graph_input("x", CHANNELS)
     first, second = Scale(2.0), Scale(3.0)
@@ -190,7 +200,7 @@ def test_a_graph_is_a_module_with_ports() -> None:
     with pytest.raises(KeyError, match="no module 'scale2'; did you mean"):
         graph["scale2"]
     with pytest.raises(NeuralTypeError, match="NeuralGraph needs input 'x'"):
-        graph(y=X) if False else graph(*[None])
+        graph(None)
 
 
 def test_a_module_used_twice_is_one_module_and_two_steps() -> None:
@@ -320,6 +330,20 @@ def test_lists_constants_and_dicts_are_arguments_too() -> None:
     graph = NeuralGraph(outputs=stacked)
     assert graph(x=X).tolist() == [[2, 3], [3, 5]]
     assert graph.draw().count("→ parts") == 2
+
+
+def test_a_symbol_may_stand_for_a_list() -> None:
+    class Split(NeuralModule):
+        def forward(self, x: Channels) -> Annotated[list[Tensor], [CHANNELS], "parts"]:
+            return list(x.split(1))
+
+    x = graph_input("x", CHANNELS)
+    parts = Split()(x)
+    graph = NeuralGraph(outputs=Stack()(parts))
+    assert graph(x=X).tolist() == [[1.0, 2.0]]
+    assert NeuralGraph(outputs=parts).output_types == {"parts": [CHANNELS]}
+    with pytest.raises(NeuralTypeError, match="is nested in a list"):
+        Scale()(parts)
 
 
 def test_a_graph_with_a_data_layer_runs_on_its_batches() -> None:

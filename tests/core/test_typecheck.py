@@ -332,11 +332,15 @@ def test_a_container_may_be_wrapped_in_a_tuple_of_one() -> None:
     assert returning({"y": [SPECTROGRAM]}, []) == []
 
 
-def test_list_axes_are_lists() -> None:
-    texts = NeuralType("[B]", StringType())
+def test_list_axes_are_lists_or_dimensions() -> None:
+    texts, rows = NeuralType("[B]", StringType()), NeuralType("[B] T", VoidType())
     assert one_input(texts, ["a", "b"]) == ["a", "b"]
-    with pytest.raises(NeuralTypeError, match="nested in no list"):
-        one_input(texts, "a")
+    assert len(one_input(rows, [torch.zeros(3), torch.zeros(4)])) == 2
+    assert one_input(rows, torch.zeros(2, 3)).shape == (2, 3)  # NeMo takes a tensor here, so do we
+    with pytest.raises(NeuralTypeError, match="2 dimensions, shape"):
+        one_input(rows, [torch.zeros(2, 3)])
+    with pytest.raises(NeuralTypeError, match=r"in a list of lists.*\n.*in a list\n"):
+        one_input(rows, [[torch.zeros(3)]])
 
 
 def test_values_that_are_no_tensors_pass() -> None:
@@ -352,6 +356,14 @@ def test_operations_make_untyped_tensors_and_those_pass() -> None:
     assert one_input(SPECTROGRAM, logits * 1) is not None
     with pytest.raises(NeuralTypeError):
         one_input(SPECTROGRAM, logits)
+
+
+def test_a_tensor_with_a_type_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    for neural_type in (NeuralType(BT, AudioSignal(16000)), NeuralType("[B] D:4", optional=True), NeuralType()):
+        tensor = torch.zeros(2, 5)
+        tensor.neural_type = neural_type  # type: ignore[attr-defined]
+        torch.save(tensor, tmp_path / "tensor.pt")
+        assert torch.load(tmp_path / "tensor.pt").neural_type == neural_type
 
 
 def test_ports_that_depend_on_the_instance_are_read_at_each_call() -> None:

@@ -24,18 +24,21 @@ class Port:
     Attributes:
         owner: the module's class, and the method if it is not ``forward``; for messages.
         type: what the values are.
-        depth: how many lists are around them.
-        num_dimensions: of each tensor; ``None`` accepts any number.
+        depth: how many lists are declared around them.
+        list_axes: how many of the axes are lists; a tensor that has dimensions in their place is accepted, as in NeMo.
+        num_dimensions: of a tensor that has all axes; ``None`` accepts any number.
     """
 
-    __slots__ = ("_seen", "depth", "direction", "name", "num_dimensions", "optional", "owner", "type")
+    __slots__ = ("_seen", "depth", "direction", "list_axes", "name", "num_dimensions", "optional", "owner", "type")
 
     def __init__(self, owner: str, direction: str, name: str, declared: Any) -> None:
         self.owner, self.direction, self.name = owner, direction, name
         neural_type, depth = unwrap(declared, where=self.label)
         self.type = neural_type.from_source(self.label)
-        self.depth = depth + sum(axis.is_list for axis in neural_type.axes or ())
-        self.num_dimensions = neural_type.num_dimensions
+        axes = neural_type.axes
+        self.depth = depth
+        self.list_axes = sum(axis.is_list for axis in axes or ())
+        self.num_dimensions = None if axes is None else len(axes)
         self.optional = neural_type.optional
         self._seen: NeuralType | None = None
 
@@ -44,15 +47,22 @@ class Port:
         """The port in a sentence: ``input 'length' of ConvASREncoder``."""
         return f"{self.direction} {self.name!r} of {self.owner}"
 
-    def check(self, value: Any, *, semantic: bool) -> None:
-        """Refuse a value that is no list whose type or number of dimensions does not fit."""
+    def check(self, value: Any, *, semantic: bool, lists: int = 0) -> None:
+        """Refuse a value that is no list whose type or number of dimensions does not fit.
+
+        Args:
+            value: a tensor, or anything.
+            semantic: compare the type that it carries.
+            lists: how many of the list axes are lists around it.
+        """
         given = getattr(value, "neural_type", None)
         if given is not None and given is not self._seen and semantic:
             self.accept(given)
             self._seen = given
-        expected = self.num_dimensions
-        if expected is not None and getattr(value, "ndim", expected) != expected:
-            self._refuse_dimensions(value)
+        if self.num_dimensions is not None:
+            expected = self.num_dimensions - lists
+            if getattr(value, "ndim", expected) != expected:
+                self._refuse_dimensions(value, expected)
 
     def accept(self, given: NeuralType) -> None:
         """Refuse a type that does not fit.
@@ -77,24 +87,28 @@ class Port:
             return
         if value is None:
             return
-        if depth != self.depth and not ignore_collections and not self._bare_output(depth):
+        depth += getattr(value, "list_depth", 0)  # a symbol may stand for a list
+        lists = depth - self.depth
+        if (
+            lists not in (0, self.list_axes)
+            and not ignore_collections
+            and not (depth == 0 and self.direction == "output")
+        ):
             self._refuse_depth(depth)
-        self.check(value, semantic=semantic)
-
-    def _bare_output(self, depth: int) -> bool:
-        return self.direction == "output" and depth == 0
+        self.check(value, semantic=semantic, lists=self.list_axes if lists == self.list_axes else 0)
 
     def _refuse_depth(self, depth: int) -> None:
-        if depth < self.depth:
+        expected = self.depth + self.list_axes
+        if depth < expected:
             fix = "wrap it in a list: [x]"
         else:
             fix = "pass the tensor itself, or declare the port as a list: [NeuralType(...)]"
         raise NeuralTypeError(
-            f"{self.label} is nested in {_lists(depth)}", expected=f"{self.type.text} in {_lists(self.depth)}", fix=fix
+            f"{self.label} is nested in {_lists(depth)}", expected=f"{self.type.text} in {_lists(expected)}", fix=fix
         )
 
-    def _refuse_dimensions(self, value: Any) -> None:
-        missing = (self.num_dimensions or 0) - value.ndim
+    def _refuse_dimensions(self, value: Any, expected: int) -> None:
+        missing = expected - value.ndim
         if missing == 1 and self.type.axes_text.startswith("B"):
             fix = "add the batch axis: x.unsqueeze(0)"
         elif missing == -1 and self.type.axes_text == "B T":
@@ -104,7 +118,7 @@ class Port:
         raise NeuralTypeError(
             f"{self.label} has the wrong number of dimensions",
             got=f"{value.ndim} dimensions, shape {tuple(value.shape)}",
-            expected=f"{self.num_dimensions} dimensions, {self.type.text}",
+            expected=f"{expected} dimensions, {self.type.text}",
             fix=fix,
         )
 
@@ -116,22 +130,25 @@ class Port:
         """
         if isinstance(value, Tensor):
             if self.num_dimensions is not None and value.ndim != self.num_dimensions:
-                self._refuse_dimensions(value)
-            for given in inputs:
-                if value is given:
-                    value = value.view_as(value)
-                    break
-            value.neural_type = self.type
-            return value
+                self._refuse_dimensions(value, self.num_dimensions)
+            return self._typed(value, inputs)
         if isinstance(value, (list, tuple)):
             self.walk(value, semantic=False, ignore_collections=False)
-            return self._attach_all(value, inputs)
+            return self._all_typed(value, inputs)
         return value
 
-    def _attach_all(self, value: Any, inputs: tuple[Any, ...]) -> Any:
+    def _typed(self, value: Tensor, inputs: tuple[Any, ...]) -> Tensor:
+        for given in inputs:
+            if value is given:
+                value = value.view_as(value)
+                break
+        value.neural_type = self.type  # type: ignore[attr-defined]
+        return value
+
+    def _all_typed(self, value: Any, inputs: tuple[Any, ...]) -> Any:
         if isinstance(value, (list, tuple)):
-            return _rebuilt(value, [self._attach_all(item, inputs) for item in value])
-        return self.attach(value, inputs)
+            return _rebuilt(value, [self._all_typed(item, inputs) for item in value])
+        return self._typed(value, inputs) if isinstance(value, Tensor) else value
 
 
 def _lists(depth: int) -> str:

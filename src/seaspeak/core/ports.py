@@ -17,7 +17,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Union
 
 from seaspeak.core.errors import DeclarationError
@@ -38,7 +38,7 @@ class Ports:
 
     inputs: PortTypes | None = None
     outputs: PortTypes | None = None
-    result: type[tuple[Any, ...]] | None = field(default=None)
+    result: type[tuple[Any, ...]] | None = None
 
 
 def unwrap(declared: Declared, *, where: str) -> tuple[NeuralType, int]:
@@ -75,10 +75,9 @@ def annotated_ports(function: Callable[..., Any]) -> Ports:
 
 def _read(function: Callable[..., Any]) -> Ports:
     raw = getattr(function, "__annotations__", {})
-    if not raw:
-        return Ports()
     try:
         hints = typing.get_type_hints(function, include_extras=True)
+        outputs, result = _output_ports(hints.pop("return", None))
     except NameError as error:
         if not any("NeuralType" in str(value) or "Annotated" in str(value) for value in raw.values()):
             return Ports()
@@ -86,8 +85,6 @@ def _read(function: Callable[..., Any]) -> Ports:
             f"the annotations of {function.__qualname__} cannot be resolved: {error}",
             fix="define what they name at the top level of the module",
         ) from error
-    returned = hints.pop("return", None)
-    outputs, result = _output_ports(returned)
     return Ports(_input_ports(function, hints, known=outputs is not None), outputs, result)
 
 

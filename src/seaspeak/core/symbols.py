@@ -15,7 +15,7 @@ from seaspeak.core.checks import Plan
 from seaspeak.core.errors import GraphError
 from seaspeak.core.ports import unwrap
 from seaspeak.core.types import NeuralType, NeuralTypeComparisonResult
-from seaspeak.core.typing import has_fixed_ports
+from seaspeak.core.typing import has_fixed_ports, is_semantic_check_enabled, is_typecheck_enabled
 
 if TYPE_CHECKING:
     from seaspeak.core.module import NeuralModule
@@ -49,16 +49,16 @@ class Symbol:
         call: the call that makes it.
         output_port_name: the output port that it comes from.
         neural_type: what it is.
-        depth: how many lists are around each tensor.
+        list_depth: how many lists are around each tensor.
         name: the port's name until it is renamed.
     """
 
-    __slots__ = ("__weakref__", "_unique_name", "call", "depth", "name", "neural_type", "output_port_name")
+    __slots__ = ("__weakref__", "_unique_name", "call", "list_depth", "name", "neural_type", "output_port_name")
 
     def __init__(self, call: Call, port: str, declared: Any) -> None:
         producer = "the graph's inputs" if call.module is None else type(call.module).__name__
         label = f"output {port!r} of {producer}" if call.module else f"graph input {port!r}"
-        neural_type, self.depth = unwrap(declared, where=label)
+        neural_type, self.list_depth = unwrap(declared, where=label)
         self.call, self.output_port_name, self.name = call, port, port
         self.neural_type = neural_type.from_source(label)
         self._unique_name = ""
@@ -189,7 +189,8 @@ def named_arguments(module: NeuralModule, args: tuple[Any, ...], kwargs: Mapping
     if len(args) > len(plan.positional):
         raise GraphError(f"{name} takes at most {len(plan.positional)} arguments by position, got {len(args)}")
     arguments = plan.named(args, kwargs)
-    plan.check_inputs(arguments, semantic=True)
+    if is_typecheck_enabled():
+        plan.check_inputs(arguments, semantic=is_semantic_check_enabled())
     return arguments
 
 

@@ -10,10 +10,15 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 
+from seaspeak.core import types
 from seaspeak.core.checks import Plan
 from seaspeak.core.ports import Ports, PortTypes, annotated_ports
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# A tensor that carries its type can be saved and loaded like any other (torch.load trusts nothing by itself).
+_ELEMENTS = [getattr(types, name) for name in types.__all__ if name.endswith(("Type", "Signal", "Index", "Target"))]
+torch.serialization.add_safe_globals([types.NeuralType, *_ELEMENTS])
 
 
 class _Switch:
@@ -44,6 +49,11 @@ _semantics = _Switch("seaspeak_typecheck_semantics")
 def is_typecheck_enabled() -> bool:
     """Return whether typed methods are checked here and now."""
     return _checks.on
+
+
+def is_semantic_check_enabled() -> bool:
+    """Return whether the types that tensors carry are compared here and now."""
+    return _semantics.on
 
 
 class Typing:
@@ -206,10 +216,10 @@ class _Checker:
         if own is not None or has_fixed_ports(cls) or UNINITIALIZED not in self.given:
             self.fixed[cls] = self._make(instance, own)
             return self.fixed[cls]
-        types = self._types(instance, own)
+        declared = self._types(instance, own)
         latest = self._latest.get(cls)
-        if latest is None or latest[0] != types:
-            latest = types, self._make(instance, own)
+        if latest is None or latest[0] != declared:
+            latest = declared, self._make(instance, own)
             self._latest[cls] = latest
         return latest[1]
 

@@ -88,6 +88,6 @@ def innermost(declared: Any) -> NeuralType:
 def declaration(symbol: Symbol) -> Any:
     """Return the type of a symbol in as many lists as its values are in."""
     declared: Any = symbol.neural_type
-    for _ in range(symbol.depth):
+    for _ in range(symbol.list_depth):
         declared = [declared]
     return declared

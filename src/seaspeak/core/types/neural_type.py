@@ -84,7 +84,10 @@ class NeuralType:
         return self.axes, self.elements_type, self.optional
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return NeuralType, self._identity()
+        """Pickle as plain text where that is possible, so that ``torch.load`` trusts tensors that carry types."""
+        plain = all(isinstance(axis.kind, AxisKind) for axis in self.axes or ())
+        axes = self.axes_text if plain and self.axes is not None else self.axes
+        return NeuralType, (axes, self.elements_type, self.optional)
 
     def __repr__(self) -> str:
         parts = [] if self.axes is None else [f'"{self.axes_text}"']
@@ -109,11 +112,6 @@ class NeuralType:
         """The type in a few words, for messages: ``AudioSignal(freq=16000), axes B T``."""
         elements = repr(self.elements_type).removesuffix("()")
         return elements if self.axes is None else f"{elements}, axes {self.axes_text}"
-
-    @property
-    def num_dimensions(self) -> int | None:
-        """How many dimensions a tensor of this type has; ``None`` when no axes are stated."""
-        return None if self.axes is None else sum(not axis.is_list for axis in self.axes)
 
     @property
     def source(self) -> str:
