@@ -1,8 +1,8 @@
 """The command ``seaspeak``: finds its commands, and turns errors into plain words and exit codes.
 
 A command lies in a file of its own that defines ``app``, a ``typer.Typer``. It is imported when it is asked for, and
-imports what is heavy inside its function, so that ``seaspeak --help`` loads no torch. Help is plain text: boxes around it
-would cost more than all else.
+imports what is heavy inside its function, so that ``seaspeak --help`` loads no torch. Help is plain text: boxes around
+it would cost more than all else.
 
 Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.
 """

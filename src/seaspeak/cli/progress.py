@@ -15,7 +15,7 @@ class Progress:
         self._bar: Any = None
 
     @contextmanager
-    def shown(self, title: str, total: int) -> Iterator[None]:
+    def shown(self, title: str, total: int | None = None) -> Iterator[None]:
         """Show the bar for as long as the work takes."""
         if not sys.stderr.isatty():
             yield
@@ -39,6 +39,11 @@ class Progress:
         finally:
             if bar is not None:
                 bar.start()
+
+    def at(self, done: int, total: int) -> None:
+        """So much of so much is finished."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
 
     def advance(self) -> None:
         """One thing more is finished."""
