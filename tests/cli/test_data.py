@@ -26,7 +26,7 @@ def test_data_that_cannot_be_trained_on_gives_exit_code_1(tmp_path):
     done = run(manifest(tmp_path, [{"audio_filepath": "gone.wav", "duration": 1.0, "text": "hello"}]))
 
     assert done.exit_code == 1
-    assert "error  1 have no recording" in done.stdout
+    assert "error  recordings are missing (1)" in done.stdout
 
 
 def test_json(tmp_path):
@@ -38,7 +38,7 @@ def test_json(tmp_path):
 def test_labels_rate_and_normalisation_can_be_given(tmp_path):
     path = clips(tmp_path, [1.0], ["Hi!"])
 
-    assert "'H' 1 times" in run(path).stdout
+    assert "'H' 1×" in run(path).stdout
     assert "nothing is wrong" in run(path, "--labels", " Hi!").stdout
     assert "nothing is wrong" in run(path, "--normalize").stdout
     assert "below the model's 44100 Hz" in run(path, "--normalize", "--sample-rate", "44100").stdout
@@ -62,7 +62,7 @@ def test_the_labels_of_an_archive_are_read(tmp_path, shared):
         clips(tmp_path, [1.0], ["é"]), "--config", shared / "fixtures" / "asr" / "quartznet5x5_tiny" / "model.nemo"
     )
 
-    assert "'é' 1 times" in done.stdout
+    assert "'é' 1×" in done.stdout
 
 
 def test_recordings_in_tar_files_are_found_beside_the_manifest(tmp_path):

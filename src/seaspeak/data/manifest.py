@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 Paths = str | Path | Iterable["Paths"]
 _LONGEST_NAME = 255  # a relative path of this many characters is taken as it stands, as NeMo does
 _SHOWN = 5
+_KNOWN_KEYS = frozenset(
+    ("audio_filepath", "audio_filename", "duration", "text", "text_filepath", "normalized_text", "offset")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +194,8 @@ class Manifest(Sequence[Entry]):
         start = self._ends[place - 1] if place else 0
         fields = json.loads(self._raw[start : self._ends[place]].tobytes())
         file = self._files[self._file[place]]
-        return _entry(fields, file, int(self._line[place]), int(self._number[place]), tarred=self._tarred)
+        line = Line(file, int(self._line[place]), b"", fields)
+        return as_entry(line, int(self._number[place]), tarred=self._tarred)
 
     @property
     def hours(self) -> float:
@@ -203,19 +207,28 @@ class Manifest(Sequence[Entry]):
         return [int(place) for place in np.argsort(self.durations, kind="stable")]
 
 
-def _entry(fields: dict[str, Any], manifest: Path, line: int, number: int, *, tarred: bool) -> Entry:
-    known = {"audio_filepath", "audio_filename", "duration", "text", "text_filepath", "normalized_text", "offset"}
+def as_entry(line: Line, number: int, *, tarred: bool = False) -> Entry:
+    """Return the utterance of a line that is not broken.
+
+    Args:
+        line: with its fields.
+        number: its place among all lines, from 0.
+        tarred: its recording is a member of a tar file, so its name is no path.
+
+    Raises:
+        DataError: its text lies in a file that cannot be read.
+    """
+    fields = line.fields or {}
     name = fields.get("audio_filename") or fields["audio_filepath"]
-    duration = fields.get("duration")
     return Entry(
-        audio_filepath=name if tarred else str(_resolved(name, manifest)),
-        duration=None if duration is None else float(duration),
-        text=_text(fields, manifest, line),
+        audio_filepath=name if tarred else str(_resolved(name, line.manifest)),
+        duration=line.duration,
+        text=_text(fields, line),
         offset=float(fields.get("offset") or 0.0),
-        manifest=str(manifest),
-        line=line,
+        manifest=str(line.manifest),
+        line=line.number,
         number=number,
-        extra={key: value for key, value in fields.items() if key not in known},
+        extra={key: value for key, value in fields.items() if key not in _KNOWN_KEYS},
     )
 
 
@@ -228,15 +241,17 @@ def _resolved(name: str, manifest: Path) -> Path:
     return beside if beside.exists() or not path.exists() else path
 
 
-def _text(fields: dict[str, Any], manifest: Path, line: int) -> str:
+def _text(fields: Mapping[str, Any], line: Line) -> str:
     if "text" in fields:
         return str(fields["text"])
     if "text_filepath" in fields:
-        path = _resolved(fields["text_filepath"], manifest)
+        path = _resolved(fields["text_filepath"], line.manifest)
         try:
             return path.read_text(encoding="utf-8").replace("\n", "")
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{manifest}:{line} names a text that cannot be read: {path}", got=str(error)) from error
+            raise DataError(
+                f"{line.manifest}:{line.number} names a text that cannot be read: {path}", got=str(error)
+            ) from error
     return str(fields.get("normalized_text", ""))
 
 
@@ -277,7 +292,7 @@ def read(
             continue
         reason = _too_short_or_long(line.duration, min_duration, max_duration)
         if not reason and keep is not None:
-            reason = keep(_entry(line.fields, line.manifest, line.number, number, tarred=tarred))
+            reason = keep(as_entry(line, number, tarred=tarred))
         if reason:
             dropped.setdefault(reason, []).append(line.duration or 0.0)
             continue

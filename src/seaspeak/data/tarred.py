@@ -7,7 +7,7 @@ import logging
 import random
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,12 +27,39 @@ _END_MARK = bytes(2 * tarfile.BLOCKSIZE)
 _OPENING, _CLOSING = re.compile(r"\(|\[|<|_OP_"), re.compile(r"\)|\]|>|_CL_")
 
 
-class _Member(io.BytesIO):
-    """The content of a member, with its name for messages."""
+class Member(io.BytesIO):
+    """The content of a member of a tar file, with its name for messages."""
 
     def __init__(self, content: bytes, name: str) -> None:
         super().__init__(content)
         self.name = name
+
+    def again(self) -> Member:
+        """Return the same, from its beginning."""
+        return Member(self.getvalue(), self.name)
+
+
+def member_id(name: str) -> str:
+    """Return what a member and its entries have in common: the name without folders and extension."""
+    return PurePosixPath(name).stem
+
+
+def members(shards: Iterable[Path], *, wanted: Container[str]) -> Iterator[Member]:
+    """Yield the files in tar files whose id is ``wanted``, in the order in which they lie there.
+
+    Raises:
+        DataError: a tar file is damaged.
+    """
+    for shard in shards:
+        try:
+            with tarfile.open(shard, "r|*") as tar:
+                for member in tar:
+                    if member.isfile() and member_id(member.name) in wanted:
+                        content = tar.extractfile(member)
+                        assert content is not None  # a regular file has content
+                        yield Member(content.read(), member.name)
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise DataError(f"the tar file {shard} is damaged", got=str(error), fix="copy it again") from error
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -189,25 +216,15 @@ class TarredAudioToCharDataset(IterableDataset):
 
     def _examples(self, shard: Path) -> Iterator[Example]:
         places = self._places_by_name()
-        try:
-            with tarfile.open(shard, "r|*") as tar:
-                for member in tar:
-                    found = places.get(_member_id(member.name), ()) if member.isfile() else ()
-                    if not found:
-                        continue
-                    content = tar.extractfile(member)
-                    assert content is not None  # a regular file has content
-                    data = content.read()
-                    for place in found:
-                        yield self.reader.example(self.manifest[place], place, _Member(data, member.name))
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise DataError(f"the tar file {shard} is damaged", got=str(error), fix="copy it again") from error
+        for member in members([shard], wanted=places):
+            for place in places[member_id(member.name)]:
+                yield self.reader.example(self.manifest[place], place, member.again())
 
     def _places_by_name(self) -> dict[str, list[int]]:
         if self._places is None:
             self._places = {}
             for place in range(len(self.manifest)):
-                self._places.setdefault(_member_id(self.manifest[place].audio_filepath), []).append(place)
+                self._places.setdefault(member_id(self.manifest[place].audio_filepath), []).append(place)
         return self._places
 
     def _collate_fn(self, batch: list[Any]) -> tuple[Tensor, ...]:
@@ -222,10 +239,6 @@ def _warn_of_cut_off(shards: Iterable[Path]) -> None:
                 file.seek(max(0, shard.stat().st_size - len(_END_MARK)))
                 if file.read() != _END_MARK:
                     logger.warning("the tar file %s has no end mark: it may be cut off", shard)
-
-
-def _member_id(name: str) -> str:
-    return PurePosixPath(name).stem
 
 
 def _share(shards: list[Path], strategy: str, rank: int, world_size: int) -> list[Path]:
