@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+import textwrap
 
 import pytest
 import torch
@@ -76,11 +77,13 @@ def test_torch_modules_optimisers_and_schedules_are_known():
     assert registry.resolve("novograd") is registry.optimizer("nemo.core.optim.novograd.Novograd")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["os.system", "torch.load", "torch.nn.functional.linear", "torch.nn.init.zeros_", "torch.nn.Parameter",
-     "torch.optim.lr_scheduler.warnings", "builtins.exec", "seaspeak.core.archive.Archive", "", ".", "torch.nn.", "x" * 10000],
-)  # fmt: skip
+FOREIGN = (
+    "os.system torch.load torch.nn.functional.linear torch.nn.init.zeros_ torch.nn.Parameter torch.nn. builtins.exec ."
+    " torch.optim.lr_scheduler.warnings seaspeak.core.archive.Archive"
+).split()
+
+
+@pytest.mark.parametrize("name", [*FOREIGN, "", "x" * 10000])
 def test_nothing_else_is_known(name):
     with pytest.raises(UnknownNameError):
         registry.resolve(name)
@@ -215,9 +218,11 @@ def test_finding_names_loads_neither_torch_nor_lightning():
 
 
 def test_finding_an_optimiser_or_a_schedule_loads_no_lightning():
-    program = (
-        "import sys; from seaspeak.core import registry; registry.optimizer('novograd');"
-        "registry.schedule('CosineAnnealing'); registry.plug('engine'); print([name for name in sys.modules if name.split('.')[0].endswith('lightning')])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    program = """
+        import sys
+        from seaspeak.core import registry
+        registry.optimizer("novograd"), registry.schedule("CosineAnnealing"), registry.plug("engine")
+        print([name for name in sys.modules if name.split(".")[0].endswith("lightning")])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
