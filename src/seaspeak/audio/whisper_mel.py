@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -58,7 +59,8 @@ class WhisperMelPreprocessor(NeuralModule):
         super().__init__()
         self.sample_rate, self.features, self.n_fft, self.hop_length = sample_rate, features, n_fft, hop_length
         filters = mel_filters(sample_rate=sample_rate, n_fft=n_fft, num_bands=features)
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+        self.register_buffer("window", torch.from_numpy(window.astype(np.float32)), persistent=False)
         self.register_buffer("filters", torch.from_numpy(filters.copy()), persistent=False)
 
     @typecheck()

@@ -138,6 +138,14 @@ def test_greedy_writes_what_deciding_token_by_token_without_a_cache_writes(netwo
         assert all(log_prob <= 0 for log_prob in text.log_probs)
 
 
+def test_a_text_has_room_for_its_marks(networks: Networks) -> None:
+    _, decoder = networks
+    encoded, lengths = 3 * torch.randn(1, WIDTH, 100), torch.tensor([100])
+    written, memories = greedy(decoder, encoded, lengths, prompt=[1, 2], end=0, forbidden=[*range(3)])
+    assert len(written[0].ids) <= decoder.max_tokens - 2
+    decoder.attention(torch.tensor([[1, 2, *written[0].ids]]), memories, [(0, 0)])
+
+
 def test_attention_is_that_of_the_chosen_heads(networks: Networks) -> None:
     _, decoder = networks
     tokens, encoded, lengths = torch.randint(PIECES, (2, 5)), torch.randn(2, WIDTH, 30), torch.tensor([30, 21])

@@ -155,7 +155,10 @@ class WhisperDecoder(NeuralModule):
     def __init__(self, num_tokens: int, d_model: int, num_heads: int, num_layers: int, max_tokens: int = 448) -> None:
         super().__init__()
         self.max_tokens = max_tokens
-        self.embedding = nn.Embedding(num_tokens, d_model)
+        # drawn evenly: nn.Embedding's normal distribution loads torch's compiler on the meta device, where models are
+        # restored (torch 2.13), which costs a second
+        drawn = torch.empty(num_tokens, d_model).uniform_(-0.05, 0.05)
+        self.embedding = nn.Embedding.from_pretrained(drawn, freeze=False)
         self.positions = nn.Parameter(torch.zeros(max_tokens, d_model))
         self.layers = nn.ModuleList(DecoderLayer(d_model, num_heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(d_model)

@@ -60,8 +60,9 @@ def greedy(
         forbidden: marks that are never written.
         pieces_per_frame: most pieces per encoder frame; fast speech has 0.15.
     """
-    limits = [1 + int(8 + frames * pieces_per_frame) for frames in encoded_lengths.tolist()]
-    room = min(len(prompt) + max(limits), decoder.max_tokens)
+    most = decoder.max_tokens - len(prompt)
+    limits = [min(most, 1 + int(8 + frames * pieces_per_frame)) for frames in encoded_lengths.tolist()]
+    room = len(prompt) + max(limits)
     state = decoder.begin(encoded, encoded_lengths, room)
     memories = state.memories
     written = [Written() for _ in limits]

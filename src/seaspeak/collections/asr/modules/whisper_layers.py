@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -182,6 +183,5 @@ def sinusoids(length: int, width: int) -> Tensor:
     Source: Whisper, arXiv:2212.04356, section 2.2.
     """
     half = width // 2
-    rates = 10000.0 ** -(torch.arange(half) / (half - 1))
-    angles = torch.arange(length)[:, None] * rates
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
+    angles = np.arange(length)[:, None] * 10000.0 ** -(np.arange(half) / (half - 1))
+    return torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], axis=1, dtype=np.float32))
