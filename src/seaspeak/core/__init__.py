@@ -1,4 +1,4 @@
-# ruff: noqa: F401, F403  (names are found when asked for; the imports are for type checkers)
+# ruff: noqa: F403  (names are found when asked for; the imports are for type checkers)
 """The core: typed modules, graphs, models, archives. It knows torch, nothing of speech, text or Lightning.
 
 Importing the package loads no torch; what needs it is found when first asked for.

@@ -1,4 +1,4 @@
-# ruff: noqa: F401  (names are found when asked for; the imports are for type checkers)
+
 """What makes a model learn: optimisers, schedules, experiment folders, and the doors to Lightning and Hydra.
 
 Nothing here imports Lightning or Hydra until it is used.

@@ -1,4 +1,4 @@
-# ruff: noqa: F401  (the imports are for type checkers)
+
 """The first generation's small modules: a Taylor net that learns the sine, and a chatbot."""
 
 from __future__ import annotations
