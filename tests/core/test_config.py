@@ -129,10 +129,35 @@ def test_our_reader_of_yaml_agrees_with_omegaconfs(section):
     assert read_yaml(text, name="x") == OmegaConf.create(text) == section
 
 
-TEXTS = (
-    "1e-3 1.5 +.5e-2 1_000 1_0.5 0x1F 017 -.inf .nan 1:30 2020-01-01 yes No ~ 1e3x . + e5 1.e5 12e+03 1:30.5 .5e+3 .5e3"
-    " 0b11 0o7 1__0 ._5"
-).split()
+TEXTS = [
+    "1e-3",
+    "1.5",
+    "+.5e-2",
+    "1_000",
+    "1_0.5",
+    "0x1F",
+    "017",
+    "-.inf",
+    ".nan",
+    "1:30",
+    "2020-01-01",
+    "yes",
+    "No",
+    "~",
+    "1e3x",
+    ".",
+    "+",
+    "e5",
+    "1.e5",
+    "12e+03",
+    "1:30.5",
+    ".5e+3",
+    ".5e3",
+    "0b11",
+    "0o7",
+    "1__0",
+    "._5",
+]
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -77,10 +77,18 @@ def test_torch_modules_optimisers_and_schedules_are_known():
     assert registry.resolve("novograd") is registry.optimizer("nemo.core.optim.novograd.Novograd")
 
 
-FOREIGN = (
-    "os.system torch.load torch.nn.functional.linear torch.nn.init.zeros_ torch.nn.Parameter torch.nn. builtins.exec ."
-    " torch.optim.lr_scheduler.warnings seaspeak.core.archive.Archive"
-).split()
+FOREIGN = [
+    "os.system",
+    "torch.load",
+    "torch.nn.functional.linear",
+    "torch.nn.init.zeros_",
+    "torch.nn.Parameter",
+    "torch.nn.",
+    "builtins.exec",
+    ".",
+    "torch.optim.lr_scheduler.warnings",
+    "seaspeak.core.archive.Archive",
+]
 
 
 @pytest.mark.parametrize("name", [*FOREIGN, "", "x" * 10000])

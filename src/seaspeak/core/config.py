@@ -108,7 +108,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 _DIGITS = "[0-9]+(?:_[0-9]+)*"
 _FLOAT = rf"""[-+]?{_DIGITS}\.[0-9_]*(?:[eE][-+]?[0-9]+)? | [-+]?{_DIGITS}[eE][-+]?[0-9]+
-    | \.{_DIGITS}(?:[eE][-+][0-9]+)? | [-+]?{_DIGITS}(?::[0-5]?[0-9])+\.[0-9_]* | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)"""
+    | \.{_DIGITS}(?:[eE][-+][0-9]+)? | [-+]?{_DIGITS}(?::[0-5]?[0-9])+\.[0-9_]*
+    | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)"""
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(f"^(?:{_FLOAT})$", re.VERBOSE), list("-+0123456789.")
 )
