@@ -128,22 +128,19 @@ def _only(
     return [rows[place] for place in places], state.rows(index), tokens[index]
 
 
-def token_times(
-    attention: NDArray[np.float32], *, width: int = 7, onset: float = 0.9
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def token_times(attention: NDArray[np.float32], *, width: int = 7) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the frames (T,) at which each token begins and ends, half open.
 
     Each head's attention is normalised over the tokens (what all tokens attend to says nothing), smoothed by a median
     over frames, averaged, and followed by the best monotonic path in which every token has at least one frame. Within
-    its stretch a token begins where it first gets ``onset`` of its highest attention: attention runs ahead of sound.
+    its stretch a token begins where it gets the most attention, which runs ahead of the sound.
 
     Args:
         attention: (heads, T + 1, S), the attention while each token was written, and the end mark.
         width: frames of the median, odd.
-        onset: share of the highest attention.
 
     Source: the path follows the published code's word-level timestamps by dynamic time warping (arXiv:2212.04356);
-    the onset is ours, and nearer to a forced alignment.
+    where a token begins is ours, and nearer to a forced alignment.
     """
     spread = attention.std(axis=1, keepdims=True)
     sharp = (attention - attention.mean(axis=1, keepdims=True)) / np.maximum(spread, 1e-8)
@@ -152,7 +149,7 @@ def token_times(
     for token, weights in enumerate(attention.mean(axis=0)[:-1]):
         stretch = weights[edges[token] : edges[token + 1]]
         if len(stretch):
-            begins[token] += int(np.argmax(stretch >= onset * stretch.max()))
+            begins[token] += int(stretch.argmax())
     return begins, ends
 
 
