@@ -93,7 +93,7 @@ def _marked(said: Sequence[str], heard: Sequence[str]) -> Iterator[Text]:
 def _figures(entries: Sequence[dict[str, Any]], transcripts: Sequence[Transcript], elapsed: float) -> str:
     import torch
 
-    from seaspeak.collections.asr.metrics import word_error_rate
+    from seaspeak.collections.asr.metrics.wer import word_error_rate
 
     seconds = sum(entry["duration"] for entry in entries)
     errors = word_error_rate([t.text for t in transcripts], [entry["text"] for entry in entries])

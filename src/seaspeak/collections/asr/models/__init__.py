@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from seaspeak._lazy import attach
+
+if TYPE_CHECKING:
+    from seaspeak.collections.asr.models.asr_model import ASRModel
+    from seaspeak.collections.asr.models.ctc_models import EncDecCTCModel
+    from seaspeak.collections.asr.models.whisper import WhisperModel
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
