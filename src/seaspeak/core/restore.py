@@ -171,24 +171,25 @@ def build(
         raise ConfigError(f"the model in {where} cannot be built from its configuration: {what}") from error
     tensors = weights.fit(state, module, strict=strict, where=where)
     weights.assign(module, tensors, torch.device("cpu"))
-    for name in _to_compute(module):
-        part = module.get_submodule(name)
-        fresh = make() if part is module else _again(part)
-        weights.transplant(fresh, part)
+    with torch.random.fork_rng(devices=[]):
+        for part in _to_compute(module):
+            weights.transplant(make() if part is module else _again(part), part)
     return module.to(device)
 
 
-def _to_compute(module: nn.Module) -> list[str]:
-    """Names of the smallest parts that have to be constructed for real to fill what is not stored.
+def _to_compute(module: nn.Module) -> list[nn.Module]:
+    """The smallest parts that have to be constructed for real to fill what is not stored.
 
     A neural module knows its constructor's arguments; without one between, the whole model is what can be built.
     """
-    found: list[str] = []
+    parts = dict(module.named_modules(remove_duplicate=False))
+    found: dict[str, nn.Module] = {}
     for name in weights.unmade(module):
         path = name.split(".") if name else []
         owners = [".".join(path[:length]) for length in range(len(path), 0, -1)]
-        found.append(next((at for at in owners if isinstance(module.get_submodule(at), NeuralModule)), ""))
-    return [""] if "" in found else list(dict.fromkeys(found))
+        owner = next((at for at in owners if isinstance(parts[at], NeuralModule)), "")
+        found[owner] = parts[owner]
+    return [module] if "" in found else list(found.values())
 
 
 def _again(part: nn.Module) -> nn.Module:

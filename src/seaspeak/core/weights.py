@@ -145,13 +145,13 @@ def fit(state: Mapping[str, Tensor], module: nn.Module, *, strict: bool, where: 
 
 def assign(module: nn.Module, state: Mapping[str, Tensor], device: torch.device) -> None:
     """Make the tensors of ``state`` the module's own, without copying, and keep tied weights tied."""
-    ties = _ties(module)
+    ties, parts = _ties(module), dict(module.named_modules(remove_duplicate=False))
     module.load_state_dict({name: tensor.to(device) for name, tensor in state.items()}, strict=False, assign=True)
     for first, *others in ties:
-        owner, attribute = _owner(module, first)
+        path, _, attribute = first.rpartition(".")
         for name in others:
-            place, called = _owner(module, name)
-            setattr(place, called, getattr(owner, attribute))
+            place, _, called = name.rpartition(".")
+            setattr(parts[place], called, getattr(parts[path], attribute))
 
 
 def unmade(module: nn.Module) -> list[str]:
@@ -161,8 +161,9 @@ def unmade(module: nn.Module) -> list[str]:
 
 def transplant(source: nn.Module, target: nn.Module) -> None:
     """Give ``target`` from ``source``, its like, whatever it has on the meta device only."""
+    likes = dict(source.named_modules())
     for name, part in target.named_modules():
-        like = source.get_submodule(name)
+        like = likes[name]
         for holder, key, value in list(_values(part)):
             if _is_meta(value):
                 getattr(part, holder)[key] = getattr(like, holder)[key]
@@ -195,11 +196,6 @@ def _ties(module: nn.Module) -> list[list[str]]:
     for name, tensor in named:
         groups.setdefault(id(tensor), []).append(name)
     return [names for names in groups.values() if len(names) > 1]
-
-
-def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
-    path, _, attribute = name.rpartition(".")
-    return module.get_submodule(path), attribute
 
 
 def _check_zip(file: BinaryIO, size: int) -> None:
