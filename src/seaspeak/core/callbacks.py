@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seaspeak.core import processes
 from seaspeak.core.errors import TrainingError
 from seaspeak.core.symbols import Symbol
 
@@ -30,7 +31,8 @@ class ActionState(dict[str, Any]):
     """
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(step=0, epoch=0, tensors=None, optimizers=[], local_rank=None, global_rank=None)
+        ranks = {"local_rank": engine.local_rank, "global_rank": processes.rank()}
+        super().__init__(step=0, epoch=0, tensors=None, optimizers=[], **ranks)
         self.engine = engine
 
     def save_state_to(self, path: str | Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
+from seaspeak.core import processes
 from seaspeak.core.checks import Plan
 from seaspeak.core.errors import GraphError
 from seaspeak.core.module import NeuralModule
@@ -44,13 +45,22 @@ class DataLayer(NeuralModule):
         """Return true, also without examples: a module is there or not."""
         return True
 
-    def loader(self) -> Iterable[Any]:
-        """Return what gives the batches of one epoch."""
+    def loader(self, epoch: int | None = None) -> Iterable[Any]:
+        """Return what gives the batches of one epoch.
+
+        Args:
+            epoch: its number while several processes train, each of which then gets its own part of the data set.
+
+        Raises:
+            GraphError: there is neither a data set nor an iterator.
+        """
         if self.dataset is not None:
+            sampler = self._sampler(epoch)
             return DataLoader(
                 self.dataset,
                 batch_size=self.batch_size,
-                shuffle=self.shuffle,
+                shuffle=self.shuffle and sampler is None,
+                sampler=sampler,
                 num_workers=self.num_workers,
                 pin_memory=self.pin_memory,
                 collate_fn=self.collate_fn,
@@ -59,7 +69,14 @@ class DataLayer(NeuralModule):
             raise GraphError(f"{type(self).__name__} has no data", fix="give it a dataset or a data_iterator")
         return self.data_iterator
 
-    def batches(self, device: torch.device | str = "cpu") -> Iterator[dict[str, Any]]:
+    def _sampler(self, epoch: int | None) -> DistributedSampler[Any] | None:
+        if epoch is None or processes.world_size() == 1 or isinstance(self.dataset, IterableDataset):
+            return None
+        sampler: DistributedSampler[Any] = DistributedSampler(self.dataset, shuffle=self.shuffle)
+        sampler.set_epoch(epoch)
+        return sampler
+
+    def batches(self, device: torch.device | str = "cpu", epoch: int | None = None) -> Iterator[dict[str, Any]]:
         """Yield one epoch of batches: output port -> value, tensors on ``device`` and with their neural types.
 
         Raises:
@@ -67,7 +84,7 @@ class DataLayer(NeuralModule):
         """
         ports = self.output_types or {}
         plan = Plan(type(self).__name__, type(self).loader, None, ports)
-        for batch in self.loader():
+        for batch in self.loader(epoch):
             values = (batch,) if isinstance(batch, Tensor) or not isinstance(batch, (list, tuple, dict)) else batch
             moved = plan.check_outputs(move(values, device), ())
             yield dict(moved) if isinstance(moved, dict) else dict(zip(ports, moved, strict=False))

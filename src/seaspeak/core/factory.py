@@ -17,6 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from seaspeak import logging
+from seaspeak.core import processes
 from seaspeak.core.callbacks import ActionState, Callback, EvaluatorCallback
 from seaspeak.core.errors import ConfigError, NeuralTypeError, TrainingError
 from seaspeak.core.graph import NeuralGraph
@@ -33,8 +34,9 @@ class Engine(Protocol):
     """What turns symbols into trained weights; one engine is one trainer, with its step, epoch and optimisers."""
 
     state: ActionState
+    local_rank: int | None
 
-    def __init__(self, device: torch.device, level: Optimization) -> None: ...
+    def __init__(self, device: torch.device, level: Optimization, local_rank: int | None) -> None: ...
 
     def create_optimizer(
         self, optimizer: str, things: Iterable[nn.Module | Symbol], params: Mapping[str, Any]
@@ -79,6 +81,8 @@ class NeuralModuleFactory:
     """Trains, evaluates and infers on symbols.
 
     Args:
+        local_rank: number of this process on its machine, where a launcher (``torchrun``) started several; they join
+            and train together.
         optimization_level: how much runs in half precision; an ``Optimization``, or text such as ``"O1"``.
         placement: where to compute; the GPU if there is one, else the CPU.
         cudnn_benchmark: let cuDNN try its algorithms; good when shapes stay the same.
@@ -101,7 +105,7 @@ class NeuralModuleFactory:
 
     def __init__(
         self,
-        *,
+        local_rank: int | None = None,
         optimization_level: Optimization | str = Optimization.mxprO0,
         placement: DeviceType | None = None,
         cudnn_benchmark: bool = False,
@@ -119,7 +123,11 @@ class NeuralModuleFactory:
         if random_seed is not None:
             _seed(random_seed, cudnn_benchmark=cudnn_benchmark)
         torch.backends.cudnn.benchmark = cudnn_benchmark
-        logging.console()
+        self.local_rank = local_rank
+        if local_rank is not None:
+            processes.join(local_rank)
+        if self.global_rank in (None, 0):
+            logging.console()
         self._folder = WorkFolder(
             log_dir,
             checkpoint_dir=checkpoint_dir,
@@ -148,6 +156,16 @@ class NeuralModuleFactory:
         _default.set(None)
 
     @property
+    def world_size(self) -> int:
+        """How many processes train together."""
+        return processes.world_size()
+
+    @property
+    def global_rank(self) -> int | None:
+        """Number of this process among all; ``None`` if it is the only one."""
+        return processes.rank()
+
+    @property
     def work_dir(self) -> Path | None:
         """The folder of the experiment."""
         return self._folder.path
@@ -168,7 +186,7 @@ class NeuralModuleFactory:
         if self._engine is None:
             from seaspeak.core import registry
 
-            self._engine = cast("type[Engine]", registry.plug("engine"))(self.device, self.optim_level)
+            self._engine = cast("type[Engine]", registry.plug("engine"))(self.device, self.optim_level, self.local_rank)
         return self._engine
 
     def reset_trainer(self) -> None:

@@ -5,7 +5,8 @@
         backward           gradients of their sum
         every batches_per_step batches: clip the gradients and change the weights; the step is done
 
-Several optimisers take turns, one step each.
+Several optimisers take turns, one step each. Where several processes train (``NeuralModuleFactory(local_rank=...)``),
+each takes its part of the data, and gradients are averaged before a step.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from seaspeak.core import processes
 from seaspeak.core.callbacks import ActionCallback, ActionState, Callback, SimpleLossLoggerCallback
 from seaspeak.core.errors import FileMissingError, TrainingError
 from seaspeak.core.modes import Optimization
@@ -36,8 +38,10 @@ Losses = Sequence[Symbol] | Sequence[tuple[Optimizer, Sequence[Symbol]]]
 class Engine:
     """One trainer: its step, epoch and optimisers, and where and how precisely it computes."""
 
-    def __init__(self, device: torch.device, level: Optimization = Optimization.mxprO0) -> None:
-        self.device, self.level = device, level
+    def __init__(
+        self, device: torch.device, level: Optimization = Optimization.mxprO0, local_rank: int | None = None
+    ) -> None:
+        self.device, self.level, self.local_rank = device, level, local_rank
         self.state = ActionState(self)
         self._finished = False
         self._kept: list[dict[str, Any]] | None = None
@@ -69,7 +73,7 @@ class Engine:
         while state["epoch"] < last_epoch and state["step"] < last_step:
             tell("epoch_start")
             first_step, pending, lost = state["step"], 0, 0
-            for batch in values.graph.batches(self.device):
+            for batch in values.graph.batches(self.device, state["epoch"]):
                 if state["step"] >= last_step:
                     break
                 current, own_losses = turns[state["step"] % len(turns)]
@@ -83,7 +87,7 @@ class Engine:
                 values.begin(batch)
                 with self._precision():
                     loss = values.compute_loss(own_losses, [s for c in callbacks for s in c.wanted(state["step"])])
-                if scaler.is_enabled() or torch.isfinite(loss):
+                if scaler.is_enabled() or processes.all_true(torch.isfinite(loss)):
                     torch.autograd.backward(scaler.scale(loss / batches_per_step))
                     pending += 1
                 else:
@@ -206,6 +210,7 @@ class Engine:
         values = BatchValues([*losses, *(s for callback in callbacks for s in callback.wanted(0))], self.device)
         for module in values.graph.children():
             module.train(not (isinstance(module, NeuralModule) and module.is_frozen()))
+        processes.share([*values.graph.parameters(), *values.graph.buffers()])
         self.state.update(tensors=values, optimizers=[optimizer for optimizer, _ in turns])
         return values
 
@@ -248,6 +253,8 @@ class Engine:
     def _check_cache(self, cache: bool, use_cache: bool) -> None:
         if cache and use_cache:
             raise TrainingError("infer fills the cache or uses it, not both")
+        if cache and processes.world_size() > 1:
+            raise TrainingError("infer keeps values in a single process only")
         if cache and self._kept is not None:
             raise TrainingError("the cache of infer is filled already", fix="nf.clear_cache()")
         if use_cache and self._kept is None:
@@ -286,9 +293,10 @@ def _limits(params: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _change_weights(optimizer: Optimizer, scaler: torch.amp.GradScaler, clip: float | None) -> None:
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    processes.average(weight.grad for weight in weights if weight.grad is not None)
     if clip:
         scaler.unscale_(optimizer)
-        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         nn.utils.clip_grad_norm_(weights, clip)
     scaler.step(optimizer)
     scaler.update()

@@ -133,8 +133,8 @@ class NeuralGraph(NeuralModule):
                 self._execute(step, values)
         return {name: self._value(name, values) for name in wanted}
 
-    def batches(self, device: torch.device | str = "cpu") -> Iterator[dict[str, Any]]:
-        """Yield one epoch of batches of the graph's data layer, each as ``run`` takes it.
+    def batches(self, device: torch.device | str = "cpu", epoch: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield one epoch of batches of the graph's data layer, each as ``run`` takes it; see ``DataLayer.batches``.
 
         Raises:
             GraphError: the graph has no data layer.
@@ -142,7 +142,7 @@ class NeuralGraph(NeuralModule):
         layer = self.data_layer
         if layer is None:
             raise GraphError("this graph has no data layer", fix="call it with its inputs: " + ", ".join(self.inputs))
-        return layer.batches(device)
+        return layer.batches(device, epoch)
 
     def record(self, *args: Any, **kwargs: Any) -> Any:
         """Repeat the calls of this graph with symbols: the same modules, new symbols."""
