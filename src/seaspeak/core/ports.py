@@ -158,12 +158,10 @@ class Parameters:
     @classmethod
     def of(cls, function: Callable[..., Any]) -> Parameters:
         """Read the signature of a function."""
-        parameters = list(inspect.signature(function).parameters.values())[1:]
-        kinds = {kind: [p.name for p in parameters if p.kind is kind] for kind in inspect._ParameterKind}
-        positional = (*kinds[inspect.Parameter.POSITIONAL_ONLY], *kinds[inspect.Parameter.POSITIONAL_OR_KEYWORD])
-        return cls(
-            positional,
-            frozenset((*positional, *kinds[inspect.Parameter.KEYWORD_ONLY])),
-            bool(kinds[inspect.Parameter.VAR_POSITIONAL]),
-            bool(kinds[inspect.Parameter.VAR_KEYWORD]),
-        )
+        kinds = inspect.Parameter
+        by_kind: dict[Any, list[str]] = {}
+        for parameter in list(inspect.signature(function).parameters.values())[1:]:
+            by_kind.setdefault(parameter.kind, []).append(parameter.name)
+        positional = (*by_kind.get(kinds.POSITIONAL_ONLY, ()), *by_kind.get(kinds.POSITIONAL_OR_KEYWORD, ()))
+        names = frozenset((*positional, *by_kind.get(kinds.KEYWORD_ONLY, ())))
+        return cls(positional, names, kinds.VAR_POSITIONAL in by_kind, kinds.VAR_KEYWORD in by_kind)
