@@ -307,6 +307,23 @@ def test_the_callers_tensor_is_not_retyped() -> None:
     assert encoded.encoded_lengths.data_ptr() == LENGTH.data_ptr()
 
 
+def test_tensors_inside_the_callers_lists_are_not_retyped() -> None:
+    lengths = [[torch.zeros(2)], [torch.zeros(2)]]
+    module = typed({"x": [[NeuralType()]]}, {"y": [[NeuralType(B, LengthsType())]]}, lambda self, x: x)
+    returned = module(x=lengths)
+    assert returned[1][0].neural_type == NeuralType(B, LengthsType())
+    assert not hasattr(lengths[1][0], "neural_type")
+    module = typed({"x": NeuralType()}, {"y": NeuralType()}, lambda self, x: x["a"])
+    assert module(x={"a": lengths[0][0]}) is not lengths[0][0]
+
+
+def test_ignoring_collections_holds_for_outputs_too() -> None:
+    plain = NeuralType(B, LengthsType())
+    module = typed({"x": plain}, {"y": plain, "z": plain}, lambda self, x: [[x, x], [x]], ignore_collections=True)
+    (first, second), (third,) = module(x=LENGTH)
+    assert first.neural_type == second.neural_type == third.neural_type == plain
+
+
 def test_dict_outputs_are_typed_by_name() -> None:
     ports = {"y": SPECTROGRAM, "n": NeuralType(B, LengthsType()), "z": NeuralType(optional=True)}
     result = returning(ports, {"n": torch.zeros(2), "y": X.clone()})

@@ -23,16 +23,28 @@ class Port:
 
     Attributes:
         owner: the module's class, and the method if it is not ``forward``; for messages.
+        ignore_collections: any number of lists is accepted.
         type: what the values are.
         depth: how many lists are declared around them.
         list_axes: how many of the axes are lists; a tensor that has dimensions in their place is accepted, as in NeMo.
         num_dimensions: of a tensor that has all axes; ``None`` accepts any number.
     """
 
-    __slots__ = ("_seen", "depth", "direction", "list_axes", "name", "num_dimensions", "optional", "owner", "type")
+    __slots__ = (
+        "_seen",
+        "depth",
+        "direction",
+        "ignore_collections",
+        "list_axes",
+        "name",
+        "num_dimensions",
+        "optional",
+        "owner",
+        "type",
+    )
 
-    def __init__(self, owner: str, direction: str, name: str, declared: Any) -> None:
-        self.owner, self.direction, self.name = owner, direction, name
+    def __init__(self, owner: str, direction: str, name: str, declared: Any, *, ignore_collections: bool) -> None:
+        self.owner, self.direction, self.name, self.ignore_collections = owner, direction, name, ignore_collections
         neural_type, depth = unwrap(declared, where=self.label)
         self.type = neural_type.from_source(self.label)
         axes = neural_type.axes
@@ -79,23 +91,22 @@ class Port:
                 fix=remedy(self.type, given, result),
             )
 
-    def walk(self, value: Any, *, semantic: bool, ignore_collections: bool, depth: int = 0) -> None:
+    def walk(self, value: Any, *, semantic: bool, depth: int = 0) -> None:
         """Check a value that may be a list of lists of values."""
         if isinstance(value, (list, tuple)):
             for item in value:
-                self.walk(item, semantic=semantic, ignore_collections=ignore_collections, depth=depth + 1)
+                self.walk(item, semantic=semantic, depth=depth + 1)
             return
         if value is None:
             return
         depth += getattr(value, "list_depth", 0)  # a symbol may stand for a list
         lists = depth - self.depth
-        if (
-            lists not in (0, self.list_axes)
-            and not ignore_collections
-            and not (depth == 0 and self.direction == "output")
-        ):
+        if lists not in (0, self.list_axes) and not self._may_be_nested(depth):
             self._refuse_depth(depth)
         self.check(value, semantic=semantic, lists=self.list_axes if lists == self.list_axes else 0)
+
+    def _may_be_nested(self, depth: int) -> bool:
+        return self.ignore_collections or (self.direction == "output" and depth == 0)
 
     def _refuse_depth(self, depth: int) -> None:
         expected = self.depth + self.list_axes
@@ -133,13 +144,13 @@ class Port:
                 self._refuse_dimensions(value, self.num_dimensions)
             return self._typed(value, inputs)
         if isinstance(value, (list, tuple)):
-            self.walk(value, semantic=False, ignore_collections=False)
+            self.walk(value, semantic=False)
             return self._all_typed(value, inputs)
         return value
 
     def _typed(self, value: Tensor, inputs: tuple[Any, ...]) -> Tensor:
         for given in inputs:
-            if value is given:
+            if value is given or (type(given) in _CONTAINERS and _holds(given, value)):
                 value = value.view_as(value)
                 break
         value.neural_type = self.type  # type: ignore[attr-defined]
@@ -149,6 +160,15 @@ class Port:
         if isinstance(value, (list, tuple)):
             return _rebuilt(value, [self._all_typed(item, inputs) for item in value])
         return self._typed(value, inputs) if isinstance(value, Tensor) else value
+
+
+_CONTAINERS = (list, tuple, dict)
+
+
+def _holds(container: Any, tensor: Tensor) -> bool:
+    """Return whether this very tensor is somewhere in a list, tuple or dict."""
+    items = container.values() if isinstance(container, dict) else container
+    return any(item is tensor or (type(item) in _CONTAINERS and _holds(item, tensor)) for item in items)
 
 
 def _lists(depth: int) -> str:
@@ -163,7 +183,7 @@ class Plan:
         function: the method itself.
         inputs, outputs: port name -> declared type; ``None`` where nothing is checked.
         open_inputs: parameters without a port are allowed (ports come from annotations).
-        ignore_collections: lists are accepted around any input.
+        ignore_collections: lists are accepted around any value.
     """
 
     def __init__(
@@ -176,9 +196,9 @@ class Plan:
         open_inputs: bool = False,
         ignore_collections: bool = False,
     ) -> None:
-        self.owner, self.ignore_collections = owner, ignore_collections
-        self.inputs = self._ports("input", inputs)
-        self.outputs = self._ports("output", outputs)
+        self.owner = owner
+        self.inputs = self._ports("input", inputs, ignore_collections)
+        self.outputs = self._ports("output", outputs, ignore_collections)
         self.mandatory = frozenset(name for name, port in (self.inputs or {}).items() if not port.optional)
         self._fewest = sum(not port.optional for port in (self.outputs or {}).values())
         self._single = next(iter(self.outputs.values())) if self.outputs and len(self.outputs) == 1 else None
@@ -188,10 +208,10 @@ class Plan:
         self.positional = tuple(self.inputs or ()) if by_order else parameters.positional
         self._free = parameters if open_inputs else None
 
-    def _ports(self, direction: str, declared: PortTypes | None) -> dict[str, Port] | None:
+    def _ports(self, direction: str, declared: PortTypes | None, lenient: bool) -> dict[str, Port] | None:
         if declared is None:
             return None
-        return {name: Port(self.owner, direction, name, given) for name, given in declared.items()}
+        return {n: Port(self.owner, direction, n, t, ignore_collections=lenient) for n, t in declared.items()}
 
     def named(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the arguments by name, positional ones bound by the signature."""
@@ -218,7 +238,7 @@ class Plan:
                 if isinstance(value, Tensor) and not port.depth:
                     port.check(value, semantic=semantic)
                 else:
-                    port.walk(value, semantic=semantic, ignore_collections=self.ignore_collections)
+                    port.walk(value, semantic=semantic)
         if given < len(self.mandatory):
             self._require(values)
 

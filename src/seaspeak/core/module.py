@@ -108,19 +108,19 @@ class NeuralModule(nn.Module, Typing):
 
     def is_frozen(self) -> bool:
         """Return whether ``freeze`` was called and not undone."""
-        return bool(self.__dict__.get("_trained_before_freeze"))
+        return bool(self.__dict__.get("_frozen_grad_map"))
 
     @contextlib.contextmanager
     def as_frozen(self) -> Iterator[None]:
         """Freeze within a ``with`` block; afterwards all is as before, the modes of all sub-modules included."""
         modes = {module: module.training for module in self.modules()}
         trained = {parameter: parameter.requires_grad for parameter in self.parameters()}
-        remembered = self.__dict__.get("_trained_before_freeze")
+        remembered = self.__dict__.get("_frozen_grad_map")
         freeze(self)
         try:
             yield
         finally:
-            self.__dict__["_trained_before_freeze"] = remembered
+            _remember(self, remembered)
             for parameter, requires_grad in trained.items():
                 parameter.requires_grad_(requires_grad)
             for module, training in modes.items():
@@ -191,9 +191,9 @@ class IterableDataset(_TypedDataset, torch.utils.data.IterableDataset[Any]):
 
 def freeze(module: nn.Module) -> None:
     """Let training change nothing in ``module``, and put it into evaluation mode; what could change is remembered."""
-    remembered = module.__dict__.get("_trained_before_freeze") or {}
+    remembered = module.__dict__.get("_frozen_grad_map") or {}
     now = {name: parameter.requires_grad for name, parameter in module.named_parameters()}
-    module.__dict__["_trained_before_freeze"] = {**now, **remembered}
+    _remember(module, {**now, **remembered})
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     module.eval()
@@ -209,7 +209,7 @@ def unfreeze(module: nn.Module, partial: bool = False) -> None:
     Raises:
         DeclarationError: ``partial`` without an earlier ``freeze`` (also a ``ValueError``).
     """
-    remembered = module.__dict__.get("_trained_before_freeze")
+    remembered = module.__dict__.get("_frozen_grad_map")
     if partial and not remembered:
         raise DeclarationError(
             f"{type(module).__name__} was not frozen, so there is nothing to unfreeze in part",
@@ -219,5 +219,12 @@ def unfreeze(module: nn.Module, partial: bool = False) -> None:
         if partial and remembered and name not in remembered:
             warnings.warn(f"parameter {name!r} was not there at freeze(); it is unfrozen", stacklevel=2)
         parameter.requires_grad_(remembered.get(name, True) if partial and remembered else True)
-    module.__dict__["_trained_before_freeze"] = None
+    _remember(module, None)
     module.train()
+
+
+def _remember(module: nn.Module, trained: dict[str, bool] | None) -> None:
+    """Note what training could change before ``freeze``, or that the module is not frozen."""
+    module.__dict__.pop("_frozen_grad_map", None)
+    if trained:
+        module.__dict__["_frozen_grad_map"] = trained

@@ -126,7 +126,7 @@ class typecheck:
 
     Args:
         input_types, output_types: what to check against instead of what the class declares; ``None`` for nothing.
-        ignore_collections: accept lists around any input.
+        ignore_collections: accept lists around any input and output.
 
     Raises:
         NeuralTypeError: from the decorated method, when a call does not fit (also a ``TypeError``).
