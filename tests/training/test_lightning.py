@@ -290,6 +290,16 @@ def test_several_validation_sets_log_with_prefixes(pl, tmp_path):
     assert found["val_loss"] == found["far_val_loss"] != found["near_val_loss"]
 
 
+@pytest.mark.parametrize("sets", [1, 2])
+def test_data_may_be_given_to_the_trainer(pl, tmp_path, sets):
+    trainer = trainer_of(pl, tmp_path)
+    model = TinyModel(tiny_config(optim={"name": "sgd", "lr": 0.0}), trainer=trainer)
+    loaders = [model._loader({"items": 8, "seed": seed}) for seed in range(sets)]
+    trainer.fit(model, loaders[0], loaders if sets > 1 else loaders[0])
+    expected = {"train_loss", "val_loss"} | ({"val_0_val_loss", "val_1_val_loss"} if sets > 1 else set())
+    assert set(trainer.callback_metrics) == expected
+
+
 def test_a_model_without_validation_trains_without_a_warning(pl, tmp_path):
     class Trained(Model):
         def __init__(self, cfg, trainer=None):
