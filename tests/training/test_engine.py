@@ -458,12 +458,12 @@ def test_infer_keeps_and_reuses_values() -> None:
     (ends,) = engine.infer([end], use_cache=True)
     assert (first.calls, second.calls) == (2, 2)
     assert all(torch.equal(a + 1, b) for a, b in zip(kept, ends, strict=True))
-    with pytest.raises(ValueError, match=r"filled already\n +fix +nf\.clear_cache"):
+    with pytest.raises(ValueError, match=r"cache was set but was not empty\n +fix +nf\.clear_cache"):
         engine.infer([middle], cache=True)
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match="cache and use_cache were both set"):
         engine.infer([middle], cache=True, use_cache=True)
     engine.clear_cache()
-    with pytest.raises(ValueError, match="the cache of infer is empty"):
+    with pytest.raises(ValueError, match="use_cache was set, but cache was empty"):
         engine.infer([end], use_cache=True)
 
 

@@ -48,6 +48,7 @@ def test_ports() -> None:
         "x": NeuralType("B D", ChannelType()),
         "y": NeuralType("B D", LabelsType()),
     }
+    assert type(RealFunctionDataLayer(1)()).__name__ == "RealFunctionDataLayerOutput"
     assert TaylorNet(2).output_types == {"y_pred": NeuralType("B D", ChannelType())}
     assert MSELoss().output_types == {"loss": NeuralType(None, LossType())}
     assert CrossEntropyLoss().input_types == {

@@ -252,13 +252,13 @@ class Engine:
 
     def _check_cache(self, cache: bool, use_cache: bool) -> None:
         if cache and use_cache:
-            raise TrainingError("infer fills the cache or uses it, not both")
+            raise TrainingError("cache and use_cache were both set. infer fills the cache, or uses it")
         if cache and processes.world_size() > 1:
             raise TrainingError("infer keeps values in a single process only")
         if cache and self._kept is not None:
-            raise TrainingError("the cache of infer is filled already", fix="nf.clear_cache()")
+            raise TrainingError("cache was set but was not empty", fix="nf.clear_cache()")
         if use_cache and self._kept is None:
-            raise TrainingError("the cache of infer is empty", fix="nf.infer(tensors, cache=True) first")
+            raise TrainingError("use_cache was set, but cache was empty", fix="nf.infer(tensors, cache=True) first")
 
 
 class _Herald:

@@ -1,4 +1,3 @@
-
 """The first generation's small modules: a Taylor net that learns the sine, and a chatbot."""
 
 from __future__ import annotations

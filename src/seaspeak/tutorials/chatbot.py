@@ -27,7 +27,7 @@ Features = Annotated[Tensor, NeuralType("T B D", ChannelType())]
 Hidden = Annotated[Tensor, NeuralType("Any B D", ChannelType())]
 
 
-class Dialogs(NamedTuple):
+class DialogDataLayerOutput(NamedTuple):
     """A batch of ``DialogDataLayer``."""
 
     src: Words
@@ -37,14 +37,21 @@ class Dialogs(NamedTuple):
     max_tgt_lengths: Annotated[int, NeuralType()]
 
 
-class Encoded(NamedTuple):
-    """What the recurrent modules give."""
+class EncoderRNNOutput(NamedTuple):
+    """What the encoder gives."""
 
     outputs: Features
     hidden: Hidden
 
 
-class Answer(NamedTuple):
+class LuongAttnDecoderRNNOutput(NamedTuple):
+    """What the decoder gives."""
+
+    outputs: Features
+    hidden: Hidden
+
+
+class GreedyLuongAttnDecoderRNNOutput(NamedTuple):
     """What the greedy decoder gives."""
 
     outputs: Words
@@ -76,9 +83,9 @@ class DialogDataLayer(DataLayer):
         """How many batches there are."""
         return len(self.pairs) // self.batch_size
 
-    def forward(self) -> Dialogs:
+    def forward(self) -> DialogDataLayerOutput:
         """Return the first batch."""
-        return Dialogs(*next(iter(self.data_iterator or ())))
+        return DialogDataLayerOutput(*next(iter(self.data_iterator or ())))
 
 
 class EncoderRNN(NeuralModule):
@@ -103,7 +110,9 @@ class EncoderRNN(NeuralModule):
         )
 
     @typecheck()
-    def forward(self, input_seq: Words, input_lengths: Annotated[Tensor, NeuralType("B", LengthsType())]) -> Encoded:
+    def forward(
+        self, input_seq: Words, input_lengths: Annotated[Tensor, NeuralType("B", LengthsType())]
+    ) -> EncoderRNNOutput:
         """Return features of each word, and the last state."""
         embedded = self.embedding_dropout(self.embedding(input_seq))
         packed = nn.utils.rnn.pack_padded_sequence(embedded, input_lengths.cpu())
@@ -111,7 +120,7 @@ class EncoderRNN(NeuralModule):
         features, _ = nn.utils.rnn.pad_packed_sequence(outputs)
         if self.gru.bidirectional:
             features = features[..., : self.hidden_size] + features[..., self.hidden_size :]
-        return Encoded(features, hidden)
+        return EncoderRNNOutput(features, hidden)
 
 
 class LuongAttention(nn.Module):
@@ -183,14 +192,14 @@ class LuongAttnDecoderRNN(_LuongDecoder):
     @typecheck()
     def forward(
         self, targets: Targets, encoder_outputs: Features, max_target_len: Annotated[int, NeuralType()]
-    ) -> Encoded:
+    ) -> LuongAttnDecoderRNNOutput:
         """Return a distribution for each word of the answer, and the last state."""
         words, hidden, outputs = self._start(encoder_outputs), None, []
         for step in range(max_target_len):
             output, hidden = self._step(words, hidden, encoder_outputs)
             outputs.append(output)
             words = targets[step].view(1, -1)
-        return Encoded(torch.stack(outputs), hidden)  # type: ignore[arg-type]
+        return LuongAttnDecoderRNNOutput(torch.stack(outputs), hidden)  # type: ignore[arg-type]
 
 
 class GreedyLuongAttnDecoderRNN(_LuongDecoder):
@@ -209,14 +218,14 @@ class GreedyLuongAttnDecoderRNN(_LuongDecoder):
         self.max_dec_steps = max_dec_steps
 
     @typecheck()
-    def forward(self, encoder_outputs: Features) -> Answer:
+    def forward(self, encoder_outputs: Features) -> GreedyLuongAttnDecoderRNNOutput:
         """Return the numbers of the words (S, B), and the last state."""
         words, hidden, outputs = self._start(encoder_outputs), None, []
         for _ in range(self.max_dec_steps):
             output, hidden = self._step(words, hidden, encoder_outputs)
             words = output.argmax(dim=1).view(1, -1)
             outputs.append(words)
-        return Answer(torch.cat(outputs), hidden)  # type: ignore[arg-type]
+        return GreedyLuongAttnDecoderRNNOutput(torch.cat(outputs), hidden)  # type: ignore[arg-type]
 
 
 class MaskedXEntropyLoss(Loss):

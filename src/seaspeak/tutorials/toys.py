@@ -25,7 +25,7 @@ Labels = Annotated[Tensor, NeuralType("B D", LabelsType())]
 LossValue = Annotated[Tensor, NeuralType(elements_type=LossType()), "loss"]
 
 
-class Points(NamedTuple):
+class RealFunctionDataLayerOutput(NamedTuple):
     """What ``RealFunctionDataLayer`` gives."""
 
     x: Channels
@@ -33,7 +33,7 @@ class Points(NamedTuple):
 
 
 class RealFunctionDataLayer(DataLayer):
-    """Points of a function.
+    """RealFunctionDataLayerOutput of a function.
 
     Args:
         batch_size: points in a batch.
@@ -64,9 +64,9 @@ class RealFunctionDataLayer(DataLayer):
         self.dataset = TensorDataset(torch.from_numpy(x), torch.from_numpy(_FUNCTIONS[f_name](x)))
         self.batch_size = batch_size
 
-    def forward(self) -> Points:
+    def forward(self) -> RealFunctionDataLayerOutput:
         """Return all points at once."""
-        return Points(*self.dataset.tensors)
+        return RealFunctionDataLayerOutput(*self.dataset.tensors)
 
 
 class TaylorNet(NeuralModule):
