@@ -144,7 +144,7 @@ def _fold(unit: _Unit) -> list[_FoldedConv]:
     shift = norm.bias - norm.running_mean * scale
     *earlier, last = unit.convs
     layout: dict[str, Any] = {"memory_format": torch.channels_last}
-    folded = [_FoldedConv(conv.weight.unsqueeze(2).contiguous(**layout), None, conv) for conv in earlier]
+    folded = [_FoldedConv(conv.weight.detach().unsqueeze(2).contiguous(**layout), None, conv) for conv in earlier]
     weight = (last.weight * scale[:, None, None]).unsqueeze(2).contiguous(**layout)
     return [*folded, _FoldedConv(weight, shift, last)]
 
