@@ -180,6 +180,13 @@ def test_a_folder_that_cannot_be_written():
         download("http://127.0.0.1:9/model.nemo", Path("/proc/none/model.nemo"))
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(server, tmp_path, monkeypatch, capsys, terminal):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    download(server.url + WHOLE, tmp_path / "model.nemo")
+    assert ("model.nemo" in capsys.readouterr().err) is terminal
+
+
 def fetch_in_a_process(url: str, target: Path) -> None:
     download(url, target)
     os._exit(0 if target.read_bytes() == CONTENT else 1)
