@@ -57,6 +57,14 @@ def test_the_fast_path_gives_the_plain_formulations_numbers(recipe, options):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recording_longer_than_one_piece_of_the_fast_path(recipe):
+    featurizer = FilterbankFeatures(dither=0.0, recipe=recipe).eval()
+    x, length = torch.randn(1, 45 * 16000) * 0.1, torch.tensor([45 * 16000 - 77])
+
+    torch.testing.assert_close(featurizer(x, length)[0], plain(featurizer, x, length)[0], rtol=1e-4, atol=5e-4)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 @settings(max_examples=25, deadline=None)
 @given(lengths=st.lists(st.integers(0, 2000), min_size=1, max_size=4))
 def test_any_lengths_agree_on_both_paths_and_stay_finite(recipe, lengths):
