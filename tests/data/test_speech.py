@@ -113,6 +113,17 @@ def test_texts_without_labels_are_left_out_and_counted(tmp_path):
     assert [str(each) for each in dataset.manifest.dropped] == ["1 whose text has no labels (0.00 h)"]
 
 
+def test_characters_without_labels_are_told_once_with_their_number(tmp_path, caplog):
+    path = clips(tmp_path, [0.1] * 3, ["añb", "ñ!", "ab"])
+
+    AudioToCharDataset(path, LETTERS, 16000, normalize=False)
+    assert caplog.text.count("no labels for: 'ñ' 2×, '!' 1×") == 1
+
+    caplog.clear()
+    AudioToCharDataset(path, LETTERS, 16000, normalize=True)
+    assert "no labels" not in caplog.text
+
+
 def test_sample_ids_are_places_in_the_manifest(tmp_path):
     loader = build_loader(section(clips(tmp_path, [0.1] * 3), return_sample_id=True))
 

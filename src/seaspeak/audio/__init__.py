@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    modules=["features", "filterbank", "io", "mel", "mfcc", "resample", "spec_augment", "windows"],
+    modules=["features", "filterbank", "io", "mel", "mfcc", "resample", "spec_augment", "trim", "windows"],
     names={
         "seaspeak.audio.io": ["AudioInfo", "Recording", "blocks", "info", "read"],
         "seaspeak.audio.mel": ["AudioToMelSpectrogramPreprocessor"],

@@ -7,6 +7,7 @@ Shape letters in this file:
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -24,12 +25,13 @@ from seaspeak.core.types import AudioSignal, LabelsType, LengthsType, NeuralType
 from seaspeak.data.loader import Careful, ResumableLoader
 from seaspeak.data.manifest import Entry, Manifest, Paths, read
 from seaspeak.data.sampler import DurationBatchSampler, ShuffledSampler
-from seaspeak.text.parsers import make_parser
+from seaspeak.text.parsers import CharParser, make_parser
 
 logger = logging.getLogger(__name__)
 
 Tokenize = Callable[[str], Sequence[int] | None]
 Augment = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+_SHOWN = 20
 _IGNORED = {
     "use_dali": "recordings are read without it",
     "use_lhotse": "recordings are read without it",
@@ -81,9 +83,24 @@ class SpeechReader:
         self.pad_id = pad_id
         self.return_sample_id, self.channel_selector = return_sample_id, channel_selector
 
-    def why_dropped(self, entry: Entry) -> str:
-        """Return why an utterance cannot be used, or an empty text."""
-        return "whose text has no labels" if self.tokens(entry) is None else ""
+    def read_manifest(self, paths: Paths, **options: Any) -> Manifest:
+        """Read manifests as `manifest.read` does, without the utterances that have no labels.
+
+        Characters of the others for which there are no labels are warned about, for they vanish from the transcripts.
+        """
+        lost: Counter[str] = Counter()
+
+        def keep(entry: Entry) -> str:
+            if isinstance(self.tokenize, CharParser) and "token_labels" not in entry.extra:
+                text = self.tokenize.normalize(entry.text) if self.tokenize.do_normalize else entry.text
+                lost.update(self.tokenize.unspellable(text or ""))
+            return "whose text has no labels" if self.tokens(entry) is None else ""
+
+        manifest = read(paths, keep=keep, **options)
+        if lost:
+            listed = ", ".join(f"{character!r} {count}×" for character, count in lost.most_common(_SHOWN))
+            logger.warning("the texts have characters that the model has no labels for: %s", listed)
+        return manifest
 
     def tokens(self, entry: Entry) -> list[int] | None:
         """Return the label numbers of an utterance, as the manifest gives them or its text is written."""
@@ -236,12 +253,8 @@ class AudioToCharDataset(Dataset):
             return_sample_id=return_sample_id,
             channel_selector=channel_selector,
         )
-        self.manifest: Manifest = read(
-            manifest_filepath,
-            min_duration=min_duration,
-            max_duration=max_duration,
-            max_utts=max_utts,
-            keep=self.reader.why_dropped,
+        self.manifest = self.reader.read_manifest(
+            manifest_filepath, min_duration=min_duration, max_duration=max_duration, max_utts=max_utts
         )
 
     @property

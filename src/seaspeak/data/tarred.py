@@ -18,7 +18,7 @@ from seaspeak.audio.io import Channels
 from seaspeak.core.errors import ConfigError, DataError, FileMissingError, SeaspeakError
 from seaspeak.core.module import IterableDataset
 from seaspeak.core.types import NeuralType
-from seaspeak.data.manifest import Manifest, Paths, manifest_paths, read
+from seaspeak.data.manifest import Paths, manifest_paths
 from seaspeak.data.speech import Augment, Example, SpeechReader, Tokenize, tokenizer
 
 logger = logging.getLogger(__name__)
@@ -173,12 +173,11 @@ class TarredAudioToCharDataset(IterableDataset):
         shards = shard_paths(audio_tar_filepaths, beside=folders)
         self.shards = _share(shards, shard_strategy, global_rank, world_size)
         _warn_of_cut_off(self.shards)
-        self.manifest: Manifest = read(
+        self.manifest = self.reader.read_manifest(
             manifest_filepath,
             min_duration=min_duration,
             max_duration=max_duration,
             max_utts=max_utts,
-            keep=self.reader.why_dropped,
             tarred=True,
         )
         self.shuffle_n = shuffle_n
