@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from tests.training.toy import PACKAGES, make_trainer
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
+SMALL = ROOT / "examples" / "asr" / "conf" / "small.yaml"
 
 PROGRAM = """
 import resource, signal, sys, time, warnings
@@ -137,3 +139,46 @@ def test_no_space_left_is_one_clear_error_and_the_last_checkpoint_stays(tmp_path
 def test_a_folder_that_nobody_can_write_is_named_before_anything_trains(folder: str) -> None:
     with pytest.raises(StorageError, match=f"the run cannot be kept in {folder}"):
         exp_manager(make_trainer(), {"exp_dir": folder, "create_tensorboard_logger": False})
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_recogniser_killed_within_an_epoch_goes_on_bit_by_bit(shared: Path, tmp_path: Path, workers: int) -> None:
+    manifest = tmp_path / "clips.json"
+    entries = [json.loads(line) for line in (shared / "data" / "an4" / "val.json").read_text().splitlines()]
+    for entry in entries:
+        entry["audio_filepath"] = str(shared / "data" / "an4" / entry["audio_filepath"])
+    manifest.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+    def train(name: str) -> subprocess.Popen[str]:
+        sets = [
+            f"model.{one}_ds.{key}" for one in ("train", "validation") for key in (f"manifest_filepath={manifest}",)
+        ]
+        sets += [f"model.{one}_ds.num_workers={workers}" for one in ("train", "validation")]
+        command = [str(Path(sys.executable).parent / "seaspeak"), "train", "--config", str(SMALL), *sets]
+        command += ["model.train_ds.batch_size=2", "trainer.max_epochs=4", "++seed=5", f"exp_manager.name={name}"]
+        command += ["+exp_manager.checkpoint_callback_params.every_n_train_steps=3"]
+        return subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    _, err, code = finish(train("whole"))
+    assert code == 0, err
+    runs = tmp_path / "seaspeak_experiments"
+    killed = train("parts")
+    wait_for(lambda: any(runs.rglob("parts--*step_6-last.ckpt")), killed)
+    killed.kill()
+    finish(killed)
+    _, err, code = finish(train("parts"))
+    assert code == 0, err
+    assert "step_6-last.ckpt" in err
+    found = [next(runs.rglob(f"{name}.nemo")) for name in ("whole", "parts")]
+    states = []
+    for path in found:
+        with Archive.open(path) as archive:
+            states.append(archive.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())

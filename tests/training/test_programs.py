@@ -131,7 +131,7 @@ def test_own_configurations_are_built_upon_packaged_ones(tmp_path: Path, manifes
         ([], "leaves 1 value open (???)\n  got      model.train_ds.manifest_filepath"),
         (["--config", "quartz"], "no packaged configuration is called 'quartz'"),
         (["model.train_ds.manifest_filepath=nowhere.json"], "nowhere.json"),
-        (["FOUR", "model.optim.nam=adam"], "did you mean 'model.optim.name'"),
+        (["FOUR", "model.optim.namee=adam"], "did you mean 'model.optim.name'"),
         (["FOUR", "model.optim.name=adan", "trainer.max_steps=1"], "did you mean 'adam'"),
         (["FOUR", "+trainer.gpu=0"], "trainer.gpu is not an argument"),
         (["FOUR", "exp_manager.exp_dir=/proc/x"], "the run cannot be kept in /proc/x"),

@@ -22,6 +22,7 @@ import torch
 
 from seaspeak.core.archive import atomic
 from seaspeak.core.errors import ConfigError, StorageError, nearest
+from seaspeak.data.loader import ResumableLoader
 from seaspeak.training.random_state import random_state, set_random_state
 from seaspeak.training.settings import CheckpointSettings
 
@@ -84,7 +85,8 @@ class _RunCheckpoint:
         self._before_validation: dict[str, Any] = {}
         self._saved_step = -1
         self._saved_at = 0.0
-        self._validated = self._within_epoch = False
+        self._loader_state: dict[str, Any] = {}
+        self._validated = self._within_epoch = self._due = False
 
     @property
     def best_model_path(self) -> str:
@@ -110,9 +112,15 @@ class _RunCheckpoint:
             make_folder(Path(self.dirpath))
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Start counting."""
+        """Start counting; let the loader go on where it was.
+
+        Lightning does that itself, but too late where a schedule has asked the trainer for the number of steps.
+        """
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         self._within_epoch = not trainer.is_last_batch
+        if self._loader_state and isinstance(trainer.train_dataloader, ResumableLoader):
+            trainer.train_dataloader.load_state_dict(self._loader_state)
+        self._loader_state = {}
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Restore the numbers again where the interrupted run had its loader already: starting one draws a number."""
@@ -121,12 +129,14 @@ class _RunCheckpoint:
         self._loaded = []
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Save where steps or minutes say when."""
+        """Save where steps or minutes say when; after the last batch of an epoch its validation comes first."""
         steps, minutes = self.settings.every_n_train_steps, self.settings.train_time_interval
         due = bool(steps) and trainer.global_step % steps == 0
         if minutes is not None:
             due |= trainer.strategy.broadcast(time.monotonic() - self._saved_at >= 60 * minutes)
-        if due:
+        if due and trainer.is_last_batch:
+            self._due = True
+        elif due:
             self._save(trainer, pl_module)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
@@ -139,15 +149,17 @@ class _RunCheckpoint:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self._validated = True
-        if not trainer.is_last_batch and self.settings.every_n_train_steps is None:
+        if not trainer.is_last_batch and self.settings.every_n_epochs is None:
             self._save(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Save where epochs say when."""
-        asked = (self.settings.every_n_epochs, self.settings.every_n_train_steps, self.settings.train_time_interval)
-        epochs = 1 if asked == (None, None, None) else self.settings.every_n_epochs
-        if epochs and (trainer.current_epoch + 1) % epochs == 0:
+        """Save where epochs say when; if nothing says so, after every validation, or every epoch."""
+        epochs = self.settings.every_n_epochs
+        asked = (epochs, self.settings.every_n_train_steps, self.settings.train_time_interval)
+        usual = self._validated or asked == (None, None, None)
+        if self._due or ((trainer.current_epoch + 1) % epochs == 0 if epochs else usual):
             self._save(trainer, pl_module)
+        self._due = False
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Save what has not been saved, and the ``.nemo`` file."""
@@ -156,17 +168,20 @@ class _RunCheckpoint:
             self._save_nemo(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Put the random number generators' state of every process into a checkpoint."""
+        """Put the random number generators' state of every process, and the loader's, into a checkpoint."""
         states = [random_state()]
         if trainer.world_size > 1:
             states = [{} for _ in range(trainer.world_size)]
             torch.distributed.all_gather_object(states, random_state())
         checkpoint["random_states"] = states
+        if isinstance(trainer.train_dataloader, ResumableLoader):
+            checkpoint["train_loader"] = trainer.train_dataloader.state_dict()
 
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Go on with the random numbers of the run that is resumed, before anything draws one."""
         if trainer.state.fn == "fit":
             self._loaded = checkpoint.get("random_states", [])
+            self._loader_state = checkpoint.get("train_loader", {})
             self._restore_random(trainer)
 
     def state_dict(self) -> dict[str, Any]:
