@@ -10,9 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-
-from seaspeak.core import processes
 
 PROGRAM = """
 import os, sys
@@ -76,13 +73,3 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, order: str) 
     assert "Step: 3" in alone
     assert "Step: 3" in shown[0]
     assert shown[1] == ""  # only the first process talks
-
-
-def test_a_single_process_agrees_with_itself() -> None:
-    tensor = torch.ones(2)
-    processes.share([tensor])
-    processes.average([tensor])
-    assert tensor.tolist() == [1, 1]
-    assert (processes.world_size(), processes.rank()) == (1, None)
-    assert processes.all_true(torch.tensor(True))
-    assert not processes.all_true(torch.tensor(False))
