@@ -94,7 +94,10 @@ def _open_path(path: Path) -> Source:
         raise FileMissingError(f"there is no file {path}") from error
     except OSError as error:
         raise AudioError(f"{path} cannot be opened", got=error.strerror or str(error)) from error
-    return _open_file(file, str(path), owned=True)
+    usable = _seekable(file)  # a path may name a pipe: /dev/stdin, or <(ffmpeg ...) in a shell
+    if usable is not file:
+        file.close()
+    return _open_file(usable, str(path), owned=True)
 
 
 def _seekable(file: BinaryIO) -> BinaryIO:
@@ -143,7 +146,7 @@ def _describe(head: bytes) -> str:
     return f"data that begins {head[:8].hex(' ')}"
 
 
-class _Straight(soundfile.SoundFile):  # type: ignore[misc]
+class _Straight(soundfile.SoundFile):
     """A file that is not sought in after each read.
 
     soundfile (0.14) seeks to where it stands after every read of a seekable file. That costs time, and in MP3 the

@@ -86,11 +86,11 @@ class _Unit:
     norm: nn.BatchNorm1d
 
 
-def _units(layers: nn.ModuleList) -> list[_Unit]:
+def _units(branch: nn.Module) -> list[_Unit]:
     """Gather the layers of a branch into units."""
     units: list[_Unit] = []
     convs: list[PaddedConv1d] = []
-    for layer in layers:
+    for layer in branch.children():
         inner = layer.conv if isinstance(layer, MaskedConv1d) else layer
         if isinstance(inner, PaddedConv1d):
             convs.append(inner)
@@ -167,7 +167,7 @@ class Folded:
             self.blocks = [
                 _FoldedBlock(
                     [_fold(unit) for unit in _units(block.mconv)],
-                    [_fold(unit) for branch in block.res or () for unit in _units(branch)],  # type: ignore[arg-type]
+                    [_fold(unit) for branch in block.res or () for unit in _units(branch)],
                 )
                 for block in encoder.blocks
             ]
@@ -329,7 +329,7 @@ class DepthwiseConv(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         """Return the gradients of the signal and of the weights."""
         x, weight = ctx.saved_tensors
         stride, padding, dilation = ctx.geometry

@@ -54,7 +54,7 @@ def make_activation(name: str) -> nn.Module:
         )
     activation = ACTIVATIONS[name]()
     if hasattr(activation, "inplace"):
-        activation.inplace = True
+        activation.inplace = True  # type: ignore[assignment]
     return activation
 
 
