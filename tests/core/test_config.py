@@ -162,7 +162,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_scalars_are_read_as_omegaconf_reads_them(text):
-    ours, theirs = read_yaml(f"a: {text}", name="x").a, OmegaConf.create(f"a: {text}").a
+    ours, theirs = read_yaml(f"a: {text}", name="x")["a"], OmegaConf.create(f"a: {text}").a
     assert (type(ours), str(ours)) == (type(theirs), str(theirs))
 
 

@@ -13,13 +13,14 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from seaspeak.core import tar
-from seaspeak.core.config import read_yaml, to_config
+from seaspeak.core.config import from_plain, read_yaml
 from seaspeak.core.errors import ArchiveError, ConfigError, FileMissingError, StorageError
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ class Archive:
         self._limit = max_bytes or min(max(tar.MAX_RATIO * path.stat().st_size, 1 << 20), tar.MAX_BYTES)
         self._file = tar.unzipped(file, limit=max_bytes)
         self._members = tar.index(self._file)
-        self._config: DictConfig | None = None
 
     @classmethod
     @contextlib.contextmanager
@@ -88,22 +88,27 @@ class Archive:
     @property
     def config(self) -> DictConfig:
         """A copy of the configuration, in today's form and without interpolations."""
-        if self._config is None:
-            text = self._text(CONFIG)
-            try:
-                raw = read_yaml(text, name=CONFIG, max_values=_MAX_VALUES)
-                _check_interpolations(raw, len(text))
-                self._config = to_config(raw)
-            except ConfigError as error:
-                raise ArchiveError(error.problem, got=error.got, expected=error.expected, fix=error.fix) from error
-            except RecursionError as error:
-                raise ArchiveError(f"{CONFIG} is nested too deeply") from error
-        return self._config.copy()
+        try:
+            return from_plain(self._values)
+        except ConfigError as error:
+            raise ArchiveError(error.problem, got=error.got, expected=error.expected, fix=error.fix) from error
+        except RecursionError as error:
+            raise ArchiveError(f"{CONFIG} is nested too deeply") from error
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        text = self._text(CONFIG)
+        values = read_yaml(text, name=CONFIG, max_values=_MAX_VALUES)
+        if "${" not in text:
+            return values
+        _check_interpolations(values, len(text))
+        resolved = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+        return cast(dict[str, Any], resolved)
 
     @property
     def nemo_version(self) -> str | None:
         """The release of NeMo that the configuration names; None in files of NeMo before 1.7."""
-        version = self.config.get("nemo_version")
+        version = self._values.get("nemo_version")
         return None if version is None else str(version)
 
     def read(self, name: str) -> bytes:
@@ -258,12 +263,11 @@ def _naming(path: Path) -> Iterator[None]:
         raise ArchiveError(f"{path} cannot be read: {error}") from error
 
 
-def _check_interpolations(config: DictConfig, size: int) -> None:
+def _check_interpolations(plain: dict[str, Any], size: int) -> None:
     """Allow ``${a.b}``, one level deep. Nothing that calls a resolver, nothing that grows by being resolved.
 
     NeMo resolves a configuration before it writes it, so that an archive hardly ever has any.
     """
-    plain = OmegaConf.to_container(config, resolve=False)
     found = [(key, value) for key, value in _strings(plain) if "${" in value]
     if len(found) * size > 64 * _MAX_VALUES:
         raise ArchiveError(f"{CONFIG} refers to its own values too often")

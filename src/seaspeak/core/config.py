@@ -60,8 +60,13 @@ def merge(base: DictConfig, changes: Configuration) -> DictConfig:
     return merged
 
 
-def read_yaml(text: str, *, name: str, max_values: int | None = None) -> DictConfig:
-    """Parse YAML text whose top level is a mapping.
+def from_plain(values: dict[str, Any]) -> DictConfig:
+    """A configuration in today's form, from plain values."""
+    return _create(_modern(values))
+
+
+def read_yaml(text: str, *, name: str, max_values: int | None = None) -> dict[str, Any]:
+    """Parse YAML text whose top level is a mapping, into plain values.
 
     The dialect is OmegaConf's: ``1e-3`` is a number, dates are text, a key that occurs twice is an error. Parsed by
     libyaml where PyYAML has it, many times faster than OmegaConf's own reader.
@@ -82,8 +87,8 @@ def read_yaml(text: str, *, name: str, max_values: int | None = None) -> DictCon
         values = loader.construct_document(root) if root is not None else {}
         if not isinstance(values, dict):
             raise ConfigError(f"{name} holds a {type(values).__name__}, not keys with values")
-        return OmegaConf.create(values)
-    except (yaml.YAMLError, OmegaConfBaseException, RecursionError, ValueError, TypeError, OverflowError) as error:
+        return values
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{name} is not valid YAML: {_first_line(error)}") from error
@@ -129,7 +134,7 @@ def _read(source: Configuration) -> DictConfig:
     if isinstance(source, DictConfig):
         return source
     if isinstance(source, str | os.PathLike):
-        return read_yaml(_text_of(Path(source).expanduser()), name=str(source))
+        return _create(read_yaml(_text_of(Path(source).expanduser()), name=str(source)))
     if dataclasses.is_dataclass(source):
         config = OmegaConf.structured(source)
         return _create(OmegaConf.to_container(config, resolve=False))
