@@ -100,6 +100,15 @@ def piped(data: bytes):
     return os.fdopen(reading, "rb")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_path_may_name_a_pipe(tmp_path):
+    path = written(tmp_path, "flac", speech_like(1.0, 16000), 16000)
+    os.mkfifo(tmp_path / "pipe")
+    threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(path.read_bytes()), daemon=True).start()
+
+    np.testing.assert_array_equal(read(tmp_path / "pipe").samples, read(path).samples)
+
+
 def test_standard_input_is_read_in_a_process_without_torch(tmp_path):
     path = written(tmp_path, "wav", speech_like(1.0, 16000), 16000)
     program = (
