@@ -1,4 +1,4 @@
-"""Several processes that train one network: who I am, and what we agree on. All of it does nothing in a single one."""
+"""Several processes that train one network: who I am, and what we agree on. Outside a group nothing is exchanged."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ def join(local_rank: int) -> None:
         torch.cuda.set_device(local_rank)
 
 
+def joined() -> bool:
+    """Return whether this process is in a group."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def world_size() -> int:
     """Return how many processes there are."""
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    return distributed.get_world_size() if joined() else 1
 
 
 def rank() -> int | None:
@@ -33,7 +38,7 @@ def rank() -> int | None:
 
 def share(tensors: Iterable[Tensor]) -> None:
     """Give all processes the values of the first."""
-    if world_size() > 1:
+    if joined():
         with torch.no_grad():
             for tensor in tensors:
                 distributed.broadcast(tensor, src=0)
@@ -41,7 +46,7 @@ def share(tensors: Iterable[Tensor]) -> None:
 
 def average(tensors: Iterable[Tensor]) -> None:
     """Replace values by their mean over all processes; one message for all of one type."""
-    if world_size() == 1:
+    if not joined():
         return
     by_type: dict[torch.dtype, list[Tensor]] = {}
     for tensor in tensors:
@@ -56,7 +61,7 @@ def average(tensors: Iterable[Tensor]) -> None:
 
 def all_true(value: Tensor) -> bool:
     """Return whether a truth value is true in all processes."""
-    if world_size() > 1:
+    if joined():
         value = value.float()
         distributed.all_reduce(value, distributed.ReduceOp.MIN)
     return bool(value)
