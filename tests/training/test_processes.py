@@ -51,7 +51,10 @@ def start(folder: Path, batch_size: int, **environment: str) -> subprocess.Popen
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
     assert process.returncode == 0, err
     return out
 
