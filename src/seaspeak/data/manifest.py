@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,24 +160,32 @@ class Manifest(Sequence[Entry]):
     into every worker as soon as their reference counts are touched.
 
     Attributes:
-        durations: (num_entries,) seconds, NaN where unknown.
         dropped: what was left out, and why.
     """
 
-    def __init__(
-        self, kept: Sequence[Line], numbers: Sequence[int], *, dropped: Sequence[Dropped], tarred: bool
-    ) -> None:
-        self._files = sorted({line.manifest for line in kept})
-        places = {path: place for place, path in enumerate(self._files)}
-        self._file = np.array([places[line.manifest] for line in kept], dtype=np.int32)
-        self._line = np.array([line.number for line in kept], dtype=np.int64)
-        self._number = np.array(numbers, dtype=np.int64)
-        self._ends = np.cumsum([len(line.raw) for line in kept], dtype=np.int64)
-        self._raw: NDArray[np.uint8] = np.frombuffer(b"".join(line.raw for line in kept), dtype=np.uint8)
-        seconds = [line.duration for line in kept]
-        self.durations = np.array([np.nan if value is None else value for value in seconds], dtype=np.float64)
-        self.dropped = tuple(dropped)
+    def __init__(self, *, tarred: bool = False) -> None:
+        self.dropped: tuple[Dropped, ...] = ()
         self._tarred = tarred
+        self._files: list[Path] = []
+        self._file, self._line, self._number, self._end = array("l"), array("q"), array("q"), array("q")
+        self._seconds = array("d")
+        self._raw = bytearray()
+
+    def append(self, line: Line, number: int) -> None:
+        """Add a line that is not broken; ``number`` is its place among all lines that were read."""
+        if not self._files or self._files[-1] != line.manifest:
+            self._files.append(line.manifest)
+        self._file.append(len(self._files) - 1)
+        self._line.append(line.number)
+        self._number.append(number)
+        self._raw += line.raw
+        self._end.append(len(self._raw))
+        self._seconds.append(math.nan if line.duration is None else line.duration)
+
+    @property
+    def durations(self) -> NDArray[np.float64]:
+        """Seconds of each entry, (num_entries,), NaN where unknown."""
+        return np.array(self._seconds, dtype=np.float64)
 
     def __len__(self) -> int:
         return len(self._line)
@@ -191,11 +200,9 @@ class Manifest(Sequence[Entry]):
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
         place = range(len(self))[index]
-        start = self._ends[place - 1] if place else 0
-        fields = json.loads(self._raw[start : self._ends[place]].tobytes())
-        file = self._files[self._file[place]]
-        line = Line(file, int(self._line[place]), b"", fields)
-        return as_entry(line, int(self._number[place]), tarred=self._tarred)
+        raw = bytes(self._raw[self._end[place - 1] if place else 0 : self._end[place]])
+        line = Line(self._files[self._file[place]], self._line[place], raw, json.loads(raw))
+        return as_entry(line, self._number[place], tarred=self._tarred)
 
     @property
     def hours(self) -> float:
@@ -281,11 +288,9 @@ def read(
     files = manifest_paths(paths)
     if not files:
         raise DataError("no manifest is named", expected="manifest_filepath: a path, or several")
-    kept: list[Line] = []
-    numbers: list[int] = []
-    dropped: dict[str, list[float]] = {}
+    manifest = Manifest(tarred=tarred)
+    dropped: dict[str, tuple[int, float]] = {}
     broken: list[Line] = []
-    number = -1
     for number, line in enumerate(line for path in files for line in lines(path)):
         if line.fields is None:
             broken.append(line)
@@ -294,20 +299,21 @@ def read(
         if not reason and keep is not None:
             reason = keep(as_entry(line, number, tarred=tarred))
         if reason:
-            dropped.setdefault(reason, []).append(line.duration or 0.0)
+            count, seconds = dropped.get(reason, (0, 0.0))
+            dropped[reason] = (count + 1, seconds + (line.duration or 0.0))
             continue
-        kept.append(line)
-        numbers.append(number)
-        if max_utts and len(kept) == max_utts:
+        manifest.append(line, number)
+        if max_utts and len(manifest) == max_utts:
             break
     if broken:
         raise _broken(broken)
-    counts = [Dropped(reason=why, count=len(each), hours=sum(each) / 3600) for why, each in dropped.items()]
-    manifest = Manifest(kept, numbers, dropped=counts, tarred=tarred)
+    manifest.dropped = tuple(
+        Dropped(reason=why, count=count, hours=seconds / 3600) for why, (count, seconds) in dropped.items()
+    )
     names = ", ".join(map(str, files))
     logger.info("%s: %d utterances, %.2f h", names, len(manifest), manifest.hours)
-    if counts:
-        logger.warning("%s: left out %s", names, "; ".join(map(str, counts)))
+    if dropped:
+        logger.warning("%s: left out %s", names, "; ".join(map(str, manifest.dropped)))
     return manifest
 
 
