@@ -74,6 +74,8 @@ def test_a_new_configuration_takes_the_place_of_the_old(model):
     model.cfg = {**tiny_config(), "more": 1, "seaspeak": {"recipe": "1.0"}}
     assert model.cfg.more == 1
     assert model.recipe == "1.0"
+    model.cfg = tiny_config()
+    assert model.recipe == "1.0"
 
 
 def test_summarize_lists_parts_and_sizes(model):
@@ -315,6 +317,24 @@ def test_files_go_with_the_model(reader, tmp_path):
         assert archive.config.tokenizer.vocabulary.startswith("nemo:")
         assert archive.config.tokenizer.vocabulary.endswith("_vocab.txt")
     assert Reader.restore_from(tmp_path / "m.nemo").words() == ["a", "b", "c"]
+
+
+def test_files_that_a_class_does_not_ask_for_are_saved_again(reader, tmp_path):
+    config = reader._config_to_save()
+    config.other = [{"table": "nemo:0123_table.bin"}, "nemo:missing"]
+    members = {config.tokenizer.vocabulary.removeprefix("nemo:"): b"a b c", "0123_table.bin": b"binary"}
+    write(tmp_path / "m.nemo", config, reader.state_dict(), members)
+    Reader.restore_from(tmp_path / "m.nemo").save_to(tmp_path / "again.nemo")
+    with Archive.open(tmp_path / "again.nemo") as archive:
+        assert archive.read(archive.config.other[0].table.removeprefix("nemo:")) == b"binary"
+
+
+def test_the_configuration_names_files_that_exist(reader, tmp_path):
+    reader.save_to(tmp_path / "m.nemo")
+    (tmp_path / "vocab.txt").unlink()
+    restored = Reader.restore_from(tmp_path / "m.nemo")
+    assert restored.cfg.tokenizer.vocabulary == restored.path
+    assert Path(restored.path).read_text() == "a b c"
 
 
 def test_files_live_as_long_as_a_copy_does(reader, tmp_path):

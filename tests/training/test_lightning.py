@@ -184,6 +184,25 @@ def test_the_plain_class_loads_a_checkpoint_without_lightning(pl, tmp_path):
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
+def test_checkpoints_hold_the_configuration_of_their_moment(pl, tmp_path):
+    trainer = trainer_of(pl, tmp_path)
+    model = TinyModel(tiny_config(**DATA), trainer=trainer)
+    trainer.fit(model)
+    model.cfg.changed = True
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    assert TinyModel.load_from_checkpoint(tmp_path / "last.ckpt").cfg.changed
+
+
+def test_a_restored_model_has_the_form_for_its_trainer(pl, tmp_path):
+    TinyModel(tiny_config(**DATA)).save_to(tmp_path / "m.nemo")
+    trainer = trainer_of(pl, tmp_path)
+    model = TinyModel.restore_from(tmp_path / "m.nemo", trainer=trainer)
+    assert isinstance(model, pl.LightningModule)
+    assert model.device == torch.device("cpu")
+    model.setup_training_data(model.cfg.train_ds)
+    trainer.fit(model)
+
+
 def test_an_object_that_was_born_plain_is_adopted(pl, tmp_path, plain_born):
     model = plain_born(cfg=tiny_config(**DATA))
     weight = model.layer.linear.weight

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from omegaconf import DictConfig, OmegaConf
 
 from seaspeak.core import tar
-from seaspeak.core.config import from_plain, read_yaml
+from seaspeak.core.config import from_plain, read_yaml, texts
 from seaspeak.core.errors import ArchiveError, ConfigError, FileMissingError, StorageError
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def _check_interpolations(plain: dict[str, Any], size: int) -> None:
 
     NeMo resolves a configuration before it writes it, so that an archive hardly ever has any.
     """
-    found = [(key, value) for key, value in _strings(plain) if "${" in value]
+    found = [(key, value) for key, value in texts(plain) if "${" in value]
     if len(found) * size > 64 * _MAX_VALUES:
         raise ArchiveError(f"{CONFIG} refers to its own values too often")
     for key, value in found:
@@ -280,17 +280,5 @@ def _check_interpolations(plain: dict[str, Any], size: int) -> None:
             target = target.get(step) if isinstance(target, Mapping) else None
         if target is None:
             raise ArchiveError(f"key {key!r} of {CONFIG} refers to something that is not there", got=value[:80])
-        if any("${" in text for _, text in _strings(target)):
+        if any("${" in text for _, text in texts(target)):
             raise ArchiveError(f"key {key!r} of {CONFIG} refers to a value that refers to another")
-
-
-def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in a plain value, with its dotted key."""
-    if isinstance(value, str):
-        yield key, value
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _strings(item, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _strings(item, f"{key}[{number}]")

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from seaspeak.core.config import texts
 from seaspeak.core.errors import ConfigError, FileMissingError
 
 PREFIX = "nemo:"
@@ -66,6 +68,7 @@ class Artifacts:
 
     def __init__(self) -> None:
         self._found: dict[str, Artifact] = {}
+        self._opened: set[str] = set()
         self._folder = _Folder()
 
     def __len__(self) -> int:
@@ -98,9 +101,20 @@ class Artifacts:
         self._found[key] = Artifact(stored, files.read(stored), None)
         return True
 
+    def keep(self, config: DictConfig, files: Files) -> None:
+        """Keep every file that a configuration names, so that what a class does not ask for is saved again, too."""
+        for key, value in texts(OmegaConf.to_container(config, resolve=False)):
+            if value.startswith(PREFIX) and key not in self._found:
+                self.add(key, value, files)
+
+    def opened(self) -> Iterator[tuple[str, Artifact]]:
+        """The files for which somebody has asked for a path."""
+        return ((key, artifact) for key, artifact in self._found.items() if key in self._opened)
+
     def path(self, key: str) -> str:
         """A path under which the file can be opened as long as the model, or a copy of it, exists."""
         artifact = self[key]
+        self._opened.add(key)
         return artifact.source or self._folder.put(artifact)
 
     def for_checkpoint(self) -> dict[str, Tensor]:
@@ -113,14 +127,14 @@ class Artifacts:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the folder: files that came out of an archive are written anew where this is loaded."""
-        return {"_found": self._found}
+        return {"_found": self._found, "_opened": self._opened}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._found, self._folder = state["_found"], _Folder()
+        self._found, self._opened, self._folder = state["_found"], state["_opened"], _Folder()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Artifacts:
         copy = Artifacts()
-        copy._found, copy._folder = dict(self._found), self._folder
+        copy._found, copy._opened, copy._folder = dict(self._found), set(self._opened), self._folder
         return copy
 
 

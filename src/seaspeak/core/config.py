@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -128,6 +128,18 @@ def _size(node: yaml.Node, limit: int, sizes: dict[int, int]) -> int:
         children = pairs if isinstance(node, yaml.CollectionNode) else []
         sizes[id(node)] = 1 + sum(_size(child, limit, sizes) for child in children)
     return sizes[id(node)]
+
+
+def texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a plain value, with its dotted key."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from texts(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from texts(item, f"{key}[{number}]")
 
 
 def _read(source: Configuration) -> DictConfig:

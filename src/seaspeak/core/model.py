@@ -70,6 +70,10 @@ class Model(Trainable, NeuralModule):
             config.setdefault("nemo_version", NEMO_VERSION)
             config.seaspeak = {"recipe": "current", "nemo_version": config.get("nemo_version")}
         self._cfg = config
+        if source := restoring():
+            self._artifacts.keep(config, source.files)
+        for key, _ in self._artifacts.opened():
+            OmegaConf.update(config, key, self._artifacts.path(key), force_add=True)
         self._prepare(trainer)
 
     # --- configuration ------------------------------------------------------------------------------------------
@@ -81,7 +85,10 @@ class Model(Trainable, NeuralModule):
 
     @cfg.setter
     def cfg(self, cfg: Configuration) -> None:
-        self._cfg = to_config(cfg)
+        config = to_config(cfg)
+        if own_recipe(config) is None:
+            config.seaspeak = {"recipe": self.recipe, "nemo_version": config.get("nemo_version")}
+        self._cfg = config
         self._keep_config()
 
     @property
@@ -365,9 +372,8 @@ class Model(Trainable, NeuralModule):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        for key, artifact in self._artifacts:
-            if artifact.source is None and "_cfg" in self.__dict__:  # the folder of another process is not ours
-                OmegaConf.update(self._cfg, key, self._artifacts.path(key), force_add=True)
+        for key, _ in self._artifacts.opened():  # where this is loaded they lie in another folder
+            OmegaConf.update(self._cfg, key, self._artifacts.path(key), force_add=True)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Copies and pickles keep the form that the object has; only a constructor call chooses one."""

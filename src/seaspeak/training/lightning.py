@@ -189,6 +189,10 @@ def _hooks(base: type[Any]) -> type[Any]:
 
         def on_save_checkpoint(self: Any, checkpoint: dict[str, Any]) -> None:
             super().on_save_checkpoint(checkpoint)  # type: ignore[misc]
+            checkpoint["hyper_parameters"] = {
+                **checkpoint.get("hyper_parameters", {}),
+                "cfg": OmegaConf.to_container(self._cfg, resolve=True),
+            }
             checkpoint["artifacts"] = self._artifacts.for_checkpoint()
 
     return Hooks
