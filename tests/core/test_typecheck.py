@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seaspeak.core.errors import DeclarationError, NeuralPortNameMismatchError, NeuralTypeError
+from seaspeak.core.graph import graph_input
 from seaspeak.core.module import Dataset, IterableDataset, NeuralModule
 from seaspeak.core.types import (
     AcousticEncodedRepresentation,
@@ -408,6 +409,21 @@ def test_ports_that_depend_on_the_instance_are_read_at_each_call() -> None:
         high(x=signal)
     high.rate = 8000
     assert high(x=signal).neural_type == NeuralType("B T", AudioSignal(8000))
+
+
+def test_a_mistake_in_a_property_is_reported_as_what_it_is() -> None:
+    class Broken(NeuralModule):
+        @property
+        def input_types(self) -> dict[str, Any]:
+            return {"x": NeuralType("B T", AudioSignal(self.sample_rate))}
+
+        @typecheck()
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    for value in (torch.zeros(1, 8), graph_input("x", NeuralType("B T"))):
+        with pytest.raises(AttributeError, match="'Broken' object has no attribute 'sample_rate'"):
+            Broken()(x=value)
 
 
 def test_the_first_generations_names_declare_ports_too() -> None:

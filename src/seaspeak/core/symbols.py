@@ -15,7 +15,12 @@ from seaspeak.core.checks import Plan
 from seaspeak.core.errors import GraphError
 from seaspeak.core.ports import unwrap
 from seaspeak.core.types import NeuralType, NeuralTypeComparisonResult
-from seaspeak.core.typing import has_fixed_ports, is_semantic_check_enabled, is_typecheck_enabled
+from seaspeak.core.typing import (
+    declared_types,
+    has_fixed_ports,
+    is_semantic_check_enabled,
+    is_typecheck_enabled,
+)
 
 if TYPE_CHECKING:
     from seaspeak.core.module import NeuralModule
@@ -172,7 +177,7 @@ def record(module: NeuralModule, args: tuple[Any, ...], kwargs: Mapping[str, Any
         NeuralTypeError: an argument does not fit, or a mandatory one is missing.
         GraphError: the module does not declare its ports.
     """
-    inputs, outputs = module.input_types, module.output_types
+    inputs, outputs = (declared_types(module, name) for name in ("input_types", "output_types"))
     name = type(module).__name__
     if inputs is None or not outputs:
         raise GraphError(

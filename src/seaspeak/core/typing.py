@@ -113,6 +113,18 @@ def has_fixed_ports(cls: type) -> bool:
     return all(getattr(cls, name, None) is getattr(Typing, name) for name in names)
 
 
+def declared_types(instance: Typing, name: str) -> PortTypes | None:
+    """Return ``instance.input_types`` or ``instance.output_types``.
+
+    Where the property itself looks for an attribute that is not there, ``torch.nn.Module`` reports the property as
+    missing; this reports what really is.
+    """
+    try:
+        return cast("PortTypes | None", getattr(instance, name))
+    except AttributeError:
+        return cast("PortTypes | None", getattr(type(instance), name).fget(instance))
+
+
 UNINITIALIZED: Any = object()
 """Stands for "as the class declares" among the arguments of ``typecheck``."""
 
@@ -233,9 +245,9 @@ class _Checker:
     def _types(self, instance: Typing, own: Ports | None) -> tuple[PortTypes | None, PortTypes | None]:
         inputs, outputs = self.given
         if inputs is UNINITIALIZED:
-            inputs = own.inputs if own else instance.input_types
+            inputs = own.inputs if own else declared_types(instance, "input_types")
         if outputs is UNINITIALIZED:
-            outputs = own.outputs if own else instance.output_types
+            outputs = own.outputs if own else declared_types(instance, "output_types")
         return inputs, outputs
 
     def _make(self, instance: Typing, own: Ports | None) -> Plan:
