@@ -1,4 +1,3 @@
-
 """What makes a model learn: optimisers, schedules, experiment folders, and the doors to Lightning and Hydra.
 
 Nothing here imports Lightning or Hydra until it is used.
