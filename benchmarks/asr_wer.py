@@ -16,12 +16,16 @@ import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
+from seaspeak.audio.io import read
 from seaspeak.collections.asr.metrics.wer import count_edits, word_error_rate
 from seaspeak.collections.asr.models import EncDecCTCModel
+from seaspeak.collections.asr.models.scorer import TorchScorer
+from seaspeak.collections.asr.recognition import FrameRecogniser
 
 # list, and what its README says of this network: WER and CER in percent, on every n-th recording
 LISTS = {
@@ -74,6 +78,26 @@ def against_published(heard: Heard, known: dict[str, float]) -> list[list[str]]:
     return rows
 
 
+def long_recording(model: EncDecCTCModel, manifest: Path, minutes: float, window: float) -> list[list[str]]:
+    """Join recordings, and compare one pass over them with windows that overlap by the receptive field."""
+    samples: list[Any] = []
+    for line in map(json.loads, manifest.read_text().splitlines()):
+        samples.append(read(manifest.parent / line["audio_filepath"], sample_rate=model.sample_rate).samples)
+        if sum(map(len, samples)) >= minutes * 60 * model.sample_rate:
+            break
+    joined = np.concatenate(samples)
+    recogniser = FrameRecogniser(TorchScorer(model), model.decoding, window_seconds=window, keep=True)
+    one_pass = recogniser.recognise([joined])[0]
+    windows = recogniser.recognise_long(lambda: np.array_split(joined, 50))
+    apart = float(np.abs(windows.y_sequence - one_pass.y_sequence).max())
+    return [
+        ["seconds of audio, of a window", f"{len(joined) / model.sample_rate:.0f}, {window:.0f}"],
+        ["words", str(len(one_pass.words))],
+        ["words that differ", str(count_edits(windows.text, one_pass.text).errors)],
+        ["largest difference of a log-probability", f"{apart:.1e}"],
+    ]
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     print("| " + " | ".join(header) + " |")
     print("|" + "---|" * len(header))
@@ -86,6 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--archive", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of recordings joined into a long one; 0: none")
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -118,6 +143,9 @@ def main() -> None:
         ["librispeech/dev, utterance by utterance", ""],
         against_published(first, published(data / "librispeech" / "nemo_published_wer.tsv")),
     )
+    if options.minutes:
+        manifest = data / LISTS["librispeech/dev"][0]
+        table(["a long recording, one pass and windows", ""], long_recording(model, manifest, options.minutes, 150.0))
 
 
 if __name__ == "__main__":

@@ -287,3 +287,24 @@ def test_it_learns_three_sentences_by_heart(manifest: Path) -> None:
         result = model.multi_validation_epoch_end([model.validation_step(next(iter(model.val_dataloader())))])
     assert result["log"]["val_wer"] <= 0.5
     assert len(model.transcribe(recordings)) == 3
+
+
+def test_the_window_of_squeeze_and_excite_can_be_changed() -> None:
+    config = tiny_config()
+    config["encoder"]["jasper"][1] |= {"se": True, "se_reduction_ratio": 4}
+    model = tiny_model(encoder=config["encoder"])
+    assert model.encoder.blocks[1].mconv[-1].context_size == -1
+    model.change_conv_asr_se_context_window(20)
+    assert model.encoder.blocks[1].mconv[-1].context_size == 20
+    assert [block.get("se_context_size") for block in model.cfg.encoder.jasper] == [None, 20, None]
+
+
+@pytest.mark.parametrize(
+    ("version", "recipe", "masked"),
+    [("3.0.0", "current", True), ("1.23.0", "1.0", True), ("1.5.0", "1.0", False), (None, "1.0", False)],
+)
+def test_squeeze_and_excite_masks_as_the_archives_release_did(version: str | None, recipe: str, masked: bool) -> None:
+    config = tiny_config(nemo_version=version, seaspeak={"recipe": recipe, "nemo_version": version})
+    config["encoder"]["jasper"][1] |= {"se": True}
+    model = EncDecCTCModel(cfg=config)
+    assert model.encoder.blocks[1].mconv[-1].masked is masked

@@ -195,7 +195,7 @@ def _is_numbers(thing: Any) -> bool:
 
 
 def _is_iterable(thing: Any) -> bool:
-    """Whether this yields recordings: a generator, or a data loader of batches (samples, lengths, ...)."""
+    """Whether this is another kind of sequence, or a generator, of recordings."""
     known = (str, Path, bytes, bytearray, memoryview, tuple, Mapping)
     return (
         not isinstance(thing, known)

@@ -17,6 +17,7 @@ from seaspeak.collections.asr.losses.ctc import CTCLoss
 from seaspeak.collections.asr.metrics.wer import WER
 from seaspeak.collections.asr.models.asr_model import ASRModel
 from seaspeak.collections.asr.models.scorer import TorchScorer
+from seaspeak.collections.asr.modules.jasper import SqueezeExcite
 from seaspeak.collections.asr.recognition import FrameRecogniser
 from seaspeak.core import registry
 from seaspeak.core.config import Configuration, to_config
@@ -69,10 +70,10 @@ class EncDecCTCModel(ASRModel):
     """
 
     def __init__(self, cfg: Configuration, trainer: Any = None) -> None:
-        cfg = to_config(cfg)
-        if missing := [key for key in ("preprocessor", "encoder", "decoder") if cfg.get(key) is None]:
-            raise ConfigError(f"the model's configuration lacks {', '.join(missing)}", got=", ".join(map(str, cfg)))
         super().__init__(cfg=cfg, trainer=trainer)
+        if missing := [key for key in ("preprocessor", "encoder", "decoder") if self.cfg.get(key) is None]:
+            keys = ", ".join(map(str, self.cfg))
+            raise ConfigError(f"the model's configuration lacks {', '.join(missing)}", got=keys)
         self.preprocessor = self._build_front_end()
         self.encoder = self._build_encoder()
         self.decoder = self._build_decoder()
@@ -84,6 +85,8 @@ class EncDecCTCModel(ASRModel):
             reduction=self.cfg.get("ctc_reduction") or "mean_batch",
         )
         self._set_decoding(self.cfg.get("decoding"))
+        if (self.cfg.get("interctc") or {}).get("loss_weights"):
+            logger.warning("interctc: losses at inner layers are not computed here; only the last layer's counts")
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
@@ -165,6 +168,21 @@ class EncDecCTCModel(ASRModel):
         self.decoder = self._build_decoder().to(device)
         self.loss = CTCLoss(len(symbols), zero_infinity=True, reduction=self.loss.reduction)
         self._set_decoding(self.cfg.get("decoding") if decoding_cfg is None else decoding_cfg)
+
+    def change_conv_asr_se_context_window(self, context_window: int, update_config: bool = True) -> None:
+        """Let squeeze-and-excite average over another number of frames; -1 for the whole utterance.
+
+        Args:
+            context_window: frames.
+            update_config: write it into the configuration too.
+        """
+        for layer in self.encoder.modules():
+            if isinstance(layer, SqueezeExcite):
+                layer.context_size = context_window
+        if update_config:
+            for block in self.cfg.encoder.jasper:
+                if block.get("se", False):
+                    block.se_context_size = context_window
 
     def change_decoding_strategy(self, decoding_cfg: Any) -> None:
         """Decode as another ``decoding`` section says (spec asr §10.3), which goes into the configuration.
