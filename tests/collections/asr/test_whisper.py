@@ -77,6 +77,14 @@ def test_silence_is_not_even_listened_to(model: WhisperModel, monkeypatch: pytes
     assert model.recognise([quiet])[0].duration == 9000 / 16000
 
 
+def test_where_nothing_is_written_the_transcript_is_empty(model: WhisperModel) -> None:
+    with torch.no_grad():  # the end mark is always the likeliest
+        model.decoder.norm.weight.zero_()
+        model.decoder.norm.bias.copy_(model.decoder.embedding.weight[model.end])
+    transcript = model.recognise([tone(300, 1.0)])[0]
+    assert (transcript.text, transcript.segments, transcript.duration) == ("", (), 1.0)
+
+
 def test_teaching_shifts_the_text_by_one_and_forgets_the_padding(model: WhisperModel) -> None:
     end, start, plain = 0, 1, 2
     inputs, targets = model.teaching(torch.tensor([[7, 8, 9], [6, 5, 5]]), torch.tensor([3, 1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
@@ -248,7 +249,7 @@ class WhisperModel(ASRModel):
         pieces = [self.tokenizer.pieces[piece] for piece in written.ids]
         firsts = [place for place, piece in enumerate(pieces) if piece.startswith(" ") or not place]
         words = []
-        for first, after in zip(firsts, [*firsts[1:], len(pieces)], strict=True):
+        for first, after in pairwise([*firsts, len(pieces)]):
             start, end = spoken_part(int(begins[first]), int(ends[after - 1]), loud)
             edges = np.clip([*begins[first:after], ends[after - 1]], start, end) * _SECONDS_PER_FRAME
             edges = np.minimum(edges, duration).tolist()
