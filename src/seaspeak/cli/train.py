@@ -17,7 +17,7 @@ import typer
 from seaspeak.core.errors import ConfigError
 
 CONFIGS = "seaspeak.collections.asr.configs"
-SHOWN = ("train_loss", "training_batch_wer", "val_loss", "val_wer", "learning_rate")
+SHOWN = ("train_loss", "training_batch_wer", "val_loss", "val_wer")
 _RESUME = ("++exp_manager.resume_if_exists=true", "++exp_manager.resume_ignore_no_checkpoint=true")
 
 
