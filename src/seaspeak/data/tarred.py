@@ -18,8 +18,8 @@ from seaspeak.audio.io import Channels
 from seaspeak.core.errors import ConfigError, DataError, FileMissingError, SeaspeakError
 from seaspeak.core.module import IterableDataset
 from seaspeak.core.types import NeuralType
+from seaspeak.data.examples import Augment, Example, SpeechReader, Tokenize, tokenizer
 from seaspeak.data.manifest import Paths, manifest_paths
-from seaspeak.data.speech import Augment, Example, SpeechReader, Tokenize, tokenizer
 
 logger = logging.getLogger(__name__)
 
