@@ -16,7 +16,7 @@ FIRST, LAST = 64.81342, 0.175125  # with this seed, torch 2.13, x86-64
 
 
 def losses(program: str) -> list[float]:
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=300)
     assert done.stderr == ""
     return [float(value) for value in re.findall(r"Train Loss: (\S+)", done.stdout)]
 
