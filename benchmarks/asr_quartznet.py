@@ -306,28 +306,34 @@ def differences(contenders: Mapping[str, Process], archive: str) -> dict[str, fl
     return {key: float(np.abs(value - ours).max() / np.abs(ours).max()) for key, value in found.items()}
 
 
-def seconds_of(command: Sequence[str], rounds: int = 3) -> float:
-    """Return the median time of a program."""
-    times = []
+def in_turns(programs: Mapping[str, Sequence[str]], rounds: int = 3) -> dict[str, float]:
+    """Return the median time of each of several programs, which take turns; the first round does not count."""
+    times: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(rounds + 1):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
+        for name, command in programs.items():
+            started = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(found[1:]) for name, found in times.items()}
 
 
-def imports(nemo_python: str) -> list[tuple[str, float]]:
+def imports(nemo_python: str) -> dict[str, float]:
     """Return what importing costs, the interpreter's own start taken off."""
-    start = seconds_of([sys.executable, "-c", "pass"], 5)
     programs = {
-        "import seaspeak": "import seaspeak",
-        "import torch": "import torch",
-        "EncDecCTCModel": "from seaspeak.collections.asr.models import EncDecCTCModel",
+        "": [sys.executable, "-c", "pass"],
+        "import seaspeak": [sys.executable, "-c", "import seaspeak"],
+        "import torch": [sys.executable, "-c", "import torch"],
+        "from seaspeak.collections.asr.models import EncDecCTCModel": [
+            sys.executable,
+            "-c",
+            "from seaspeak.collections.asr.models import EncDecCTCModel",
+        ],
     }
-    found = [(name, seconds_of([sys.executable, "-c", code], 5) - start) for name, code in programs.items()]
     if nemo_python:
-        found.append(("import nemo.collections.asr", seconds_of([nemo_python, "-c", "import nemo.collections.asr"])))
-    return found
+        programs["import nemo.collections.asr"] = [nemo_python, "-c", "import nemo.collections.asr"]
+    found = in_turns(programs)
+    start = found.pop("")
+    return {name: seconds - start for name, seconds in found.items()}
 
 
 def loaded_by_inference(archive: str) -> list[str]:
@@ -356,11 +362,11 @@ def cold(archive: str, nemo_python: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "ten.wav")
         soundfile.write(path, 0.05 * np.random.default_rng(0).standard_normal(10 * RATE), RATE)
-        ours = [sys.executable, "-m", "seaspeak", "transcribe", path, "-m", archive, "--device", "cpu"]
-        found = {"seaspeak transcribe": seconds_of(ours)}
+        command = [sys.executable, "-m", "seaspeak", "transcribe", path, "-m", archive, "--device", "cpu"]
+        programs = {"seaspeak transcribe": command}
         if nemo_python:
-            found["NeMo script"] = seconds_of([nemo_python, "-c", NEMO_TRANSCRIBES, archive, path])
-    return found
+            programs["NeMo: import, restore, transcribe"] = [nemo_python, "-c", NEMO_TRANSCRIBES, archive, path]
+        return in_turns(programs)
 
 
 def long_recording(archive: str, hours: float) -> tuple[float, float]:
@@ -456,7 +462,7 @@ def main() -> None:
         for one in contenders.values():
             one.close()
     found = imports(options.nemo_python)
-    table(["import", "seconds"], [[name, f"{seconds:.2f}"] for name, seconds in found])
+    table(["import", "seconds"], [[name, f"{seconds:.2f}"] for name, seconds in found.items()])
     if not options.archive:
         return
     print(f"Heavy packages loaded by inference: {', '.join(loaded_by_inference(options.archive)) or 'none'}\n")

@@ -37,19 +37,20 @@ def utterances(shared: Path) -> list[dict]:
 def test_errors_are_those_that_others_published(shared: Path, model: EncDecCTCModel, utterances: list[dict]) -> None:
     with (shared / "data" / "librispeech" / "nemo_published_wer.tsv").open() as file:
         known = {row["utterance"]: float(row["QuartzNet15x5Base-En"]) for row in csv.DictReader(file, delimiter="\t")}
-    some = [line for line in utterances if line["path"].stem in known and line["duration"] < 8][:12]
-    assert len(some) == 12
+    some = [line for line in utterances if line["path"].stem in known and line["duration"] < 6][:10]
+    assert len(some) == 10
     texts = model.transcribe([line["path"] for line in some])
     ours = [count_edits(text, line["text"]) for text, line in zip(texts, some, strict=True)]
     theirs = [known[line["path"].stem] * count.units for line, count in zip(some, ours, strict=True)]
     # the recordings have been through a codec since: a word here and there differs
-    assert abs(sum(count.errors for count in ours) - sum(theirs)) <= 3
-    assert sum(abs(count.errors - other) < 0.5 for count, other in zip(ours, theirs, strict=True)) >= 7
+    assert abs(sum(count.errors for count in ours) - sum(theirs)) <= 2.5
+    assert sum(abs(count.errors - other) < 0.5 for count, other in zip(ours, theirs, strict=True)) >= 6
 
 
 def test_windows_give_a_long_recording_the_text_of_one_pass(model: EncDecCTCModel, utterances: list[dict]) -> None:
-    joined = np.concatenate([read(line["path"], sample_rate=16000).samples for line in utterances[:16]])
-    assert len(joined) > 120 * 16000
+    ends = list(itertools.accumulate(line["duration"] for line in utterances))
+    some = utterances[: next(i for i, end in enumerate(ends) if end > 130) + 1]
+    joined = np.concatenate([read(line["path"], sample_rate=16000).samples for line in some])
     recogniser = FrameRecogniser(TorchScorer(model), model.decoding, window_seconds=110.0, keep=True)
     whole = recogniser.recognise([joined])[0]
     blocks = [joined[a:b] for a, b in itertools.pairwise([*range(0, len(joined), 300_007), len(joined)])]

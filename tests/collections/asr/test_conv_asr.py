@@ -203,6 +203,14 @@ def test_export_has_the_same_outputs() -> None:
         )
 
 
+def test_without_lengths_every_frame_counts_and_only_outputs_come_back() -> None:
+    encoder = make("quartznet").eval()
+    signal = features(encoder)
+    with torch.no_grad():
+        expected, _ = encoder(audio_signal=signal, length=torch.tensor([64, 64, 64]))
+        torch.testing.assert_close(encoder(audio_signal=signal), expected)
+
+
 def test_a_frozen_encoder_trains_what_follows_it() -> None:
     encoder = make("quartznet").eval().requires_grad_(False)
     decoder = ConvASRDecoder(12, 4)

@@ -284,6 +284,8 @@ class EncDecCTCModel(ASRModel):
         if section.get("manifest_filepath") is None and section.get("tarred_audio_filepaths") is None:
             return None
         labels = section.get("labels") or self.cfg.get("labels") or self.cfg.decoder.get("vocabulary")
+        if not labels:
+            raise ConfigError(f"{key}.labels is missing, and the model knows no characters", fix=f"set {key}.labels")
         return build_loader(section, labels=[str(label) for label in labels], shuffle=shuffle, section=key)
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int = 0) -> dict[str, Any]:

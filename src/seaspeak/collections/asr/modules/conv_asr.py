@@ -41,7 +41,7 @@ class Encoded(NamedTuple):
     """What an encoder gives."""
 
     outputs: Annotated[Tensor, NeuralType("B D T", AcousticEncodedRepresentation())]
-    encoded_lengths: Annotated[Tensor, NeuralType("B", LengthsType())]
+    encoded_lengths: Annotated[Tensor, NeuralType("B", LengthsType(), optional=True)]  # missing without lengths
 
 
 LogProbs = Annotated[Tensor, NeuralType("B T D", LogprobsType()), "logprobs"]
