@@ -222,6 +222,25 @@ def test_compressed_weights(path):
     refused(archive(path, weights=out.getvalue()), "compressed in a way")
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_pickle_whose_keys_take_for_ever_to_hash(path, legacy):
+    levels = 60
+    doubling = b"".join(b"h%ch%c\x86q%c" % (level, level, level + 1) for level in range(levels))
+    bomb = b"\x80\x02}q\xc8)q\x00" + doubling + b"h\xc8h%cK\x01s." % levels
+    out = io.BytesIO()
+    torch.save({}, out, _use_new_zipfile_serialization=not legacy)
+    if legacy:
+        data = out.getvalue().replace(pickle.dumps({}, protocol=2), bomb)
+    else:
+        new = io.BytesIO()
+        with zipfile.ZipFile(out) as source, zipfile.ZipFile(new, "w") as target:
+            for name in source.namelist():
+                target.writestr(name, bomb if name.endswith("data.pkl") else source.read(name))
+        data = new.getvalue()
+    assert bomb in data
+    refused(archive(path, weights=data), "nested more deeply")
+
+
 def test_damaged_safetensors(path):
     for data in (b"", b"\xff" * 40, (1 << 40).to_bytes(8, "little") + b"{}"):
         refused(archive(path, member("model_weights.safetensors", data), weights=b""), None)

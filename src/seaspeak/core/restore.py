@@ -8,7 +8,6 @@ and a configuration cannot allocate what its archive does not hold.
 from __future__ import annotations
 
 import contextlib
-import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -119,18 +118,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ArchiveError: it is damaged, or holds objects.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            content = weights.read_plain(file, size=path.stat().st_size, what=str(path))
     except FileNotFoundError as error:
         raise FileMissingError(f"there is no checkpoint {path}") from error
-    except pickle.UnpicklingError as error:
-        raise ArchiveError(
-            f"{path} holds objects, and loading those could run a program",
-            got=weights.culprit(error),
-            expected="a checkpoint of plain values and tensors, as our training writes it",
-            fix="take the model from the .nemo file of that run",
-        ) from error
-    except Exception as error:  # torch's reader raises whatever the damaged bytes lead it to
-        raise ArchiveError(f"{path} is no checkpoint, or damaged: {str(error)[:200]}") from error
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
         raise ArchiveError(f"{path} is no training checkpoint: it has no state_dict")
     return content

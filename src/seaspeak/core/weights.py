@@ -8,6 +8,7 @@ of its first axis.
 from __future__ import annotations
 
 import pickle
+import pickletools
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -20,11 +21,12 @@ from seaspeak.core.errors import ArchiveError
 
 Storage = Literal["float32", "float16", "int8"]
 SCALE = "::scale"
+_MAX_DEPTH = 32  # tuples in tuples; a state dictionary has three
 _SMALL_FLOATS = (torch.float16, torch.bfloat16)
 
 
 def read_torch(file: BinaryIO, *, size: int, limit: int) -> dict[str, Tensor]:
-    """Read what ``torch.save`` wrote.
+    """Read a state dictionary that ``torch.save`` wrote.
 
     Args:
         file: seekable.
@@ -34,21 +36,34 @@ def read_torch(file: BinaryIO, *, size: int, limit: int) -> dict[str, Tensor]:
     Raises:
         ArchiveError: damaged, holds anything but named tensors, or claims sizes that it does not hold.
     """
+    return _checked(read_plain(file, size=size, what="the weights"), limit)
+
+
+def read_plain(file: BinaryIO, *, size: int, what: str) -> object:
+    """Read plain values and tensors that ``torch.save`` wrote; nothing that could run a program.
+
+    Args:
+        file: seekable.
+        size: bytes in ``file``.
+        what: what to call it in messages.
+
+    Raises:
+        ArchiveError: damaged, or holds objects.
+    """
     try:
-        _check_zip(file, size)
+        _check_pickles(file, size)
         file.seek(0)
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)
     except ArchiveError:
         raise
     except pickle.UnpicklingError as error:
         raise ArchiveError(
-            "the weights are not plain tensors; loading them could run a program",
-            got=culprit(error),
-            expected="a state dictionary, as save_to writes it",
+            f"{what} holds objects, and loading those could run a program",
+            got=_culprit(error),
+            expected="plain values and tensors, as we write them",
         ) from error
     except (Exception, MemoryError) as error:  # torch's reader raises whatever the damaged bytes lead it to
-        raise ArchiveError(f"the weights are damaged: {_first_line(error)}", fix="copy the file again") from error
-    return _checked(content, limit)
+        raise ArchiveError(f"{what} cannot be read: {_first_line(error)}", fix="copy the file again") from error
 
 
 def read_safetensors(data: bytes, *, limit: int) -> dict[str, Tensor]:
@@ -198,16 +213,47 @@ def _ties(module: nn.Module) -> list[list[str]]:
     return [names for names in groups.values() if len(names) > 1]
 
 
-def _check_zip(file: BinaryIO, size: int) -> None:
-    """Refuse a zip that claims more than it holds. (Files of torch before 1.6 are no zip: nothing to check.)"""
-    if not zipfile.is_zipfile(file):
+def _check_pickles(file: BinaryIO, size: int) -> None:
+    """Refuse a zip that claims more than it holds, and pickles that keep the reader busy for ever."""
+    if not zipfile.is_zipfile(file):  # torch before 1.6 wrote five pickles, one behind the other
+        file.seek(0)
+        for _ in range(5):
+            _check_depth(file)
         return
     with zipfile.ZipFile(file) as content:
         entries = content.infolist()
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise ArchiveError("the weights are compressed in a way that torch.save does not use")
-    if sum(entry.file_size for entry in entries) > size:
-        raise ArchiveError("the weights claim to be larger than the file that holds them")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ArchiveError("the weights are compressed in a way that torch.save does not use")
+        if sum(entry.file_size for entry in entries) > size:
+            raise ArchiveError("the weights claim to be larger than the file that holds them")
+        for entry in entries:
+            if entry.filename.endswith(".pkl"):
+                _check_depth(content.read(entry))
+
+
+def _check_depth(data: BinaryIO | bytes) -> None:
+    """Refuse tuples in tuples in tuples: hashing one takes time that doubles with every level.
+
+    Follows a pickle with an abstract machine, whose values are the depths of what the pickle would build.
+    """
+    mark = -1
+    stack: list[int] = []
+    memo: dict[object, int] = {}
+    for code, argument, _ in pickletools.genops(data):
+        if "PUT" in code.name or code.name == "MEMOIZE":
+            memo[len(memo) if argument is None else argument] = stack[-1]
+        elif "GET" in code.name:
+            stack.append(memo[argument])
+        else:
+            depth, taken = 0, len(code.stack_before)
+            if pickletools.markobject in code.stack_before:
+                taken = code.stack_before.index(pickletools.markobject)
+                while (item := stack.pop()) != mark:
+                    depth = max(depth, item)
+            depth = max(depth, *(stack.pop() for _ in range(taken)), 0) + ("TUPLE" in code.name)
+            if depth > _MAX_DEPTH:
+                raise ArchiveError("the weights are nested more deeply than any state dictionary")
+            stack.extend(mark if after is pickletools.markobject else depth for after in code.stack_after)
 
 
 def _checked(content: object, limit: int) -> dict[str, Tensor]:
@@ -218,7 +264,8 @@ def _checked(content: object, limit: int) -> dict[str, Tensor]:
     total = 0
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise ArchiveError(f"entry {name!r} of the weights is no named tensor", got=type(tensor).__name__)
+            called = repr(name) if isinstance(name, str) else f"of type {type(name).__name__}"
+            raise ArchiveError(f"entry {called} of the weights is no named tensor", got=type(tensor).__name__)
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested or tensor.device.type != "cpu":
             raise ArchiveError(f"weight {name!r} is of a kind that archives do not hold", got=str(tensor.layout))
         total += tensor.numel() * max(tensor.itemsize, 4 if tensor.is_floating_point() else 1)
@@ -228,7 +275,7 @@ def _checked(content: object, limit: int) -> dict[str, Tensor]:
     return state
 
 
-def culprit(error: Exception) -> str:
+def _culprit(error: Exception) -> str:
     """What torch's message says it refused to load."""
     found = re.search(r"unsupported (?:global: )?([^\n]{1,100})", str(error), re.IGNORECASE)
     return found[1].strip() if found else _first_line(error)
