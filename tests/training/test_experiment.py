@@ -77,6 +77,11 @@ def test_names_say_what_a_checkpoint_is(tmp_path: Path) -> None:
     assert names == [f"toy--val_loss_{loss:.4f}-epoch_0-step_6{end}" for end in ("-last.ckpt", ".ckpt")] + ["toy.nemo"]
     path, _, _ = fit(tmp_path, version="own", checkpoint_callback_params={"filename": "{epoch:02d}={val_loss:.1f}"})
     assert {file.name[:9] for file in (path / "checkpoints").glob("*.ckpt")} == {"epoch_00_", "epoch_01_"}
+    unnamed = {"filename": "{step}~{val_loss:.1f}", "auto_insert_metric_name": False}
+    path, _, _ = fit(tmp_path, version="bare", checkpoint_callback_params=unnamed)
+    assert {file.name.split("~")[0] for file in (path / "checkpoints").glob("*.ckpt")} == {"6", "12"}
+    path, _, _ = fit(tmp_path, name="a{b}", trainer={"max_epochs": 1})
+    assert all(file.name.startswith("a{b}") for file in (path / "checkpoints").iterdir())
 
 
 def test_versions_count_up_when_time_is_not_wanted(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import shutil
 import time
 from collections import defaultdict
@@ -238,8 +239,8 @@ class _RunCheckpoint:
         if of_validation and not self._validated:
             return None
         if self.monitor not in metrics:
-            if not of_validation and not metrics:
-                return None
+            if not of_validation and not trainer.is_last_batch:
+                return None  # it may be logged once an epoch
             raise ConfigError(
                 f"exp_manager.checkpoint_callback_params.monitor: nothing called {self.monitor!r} is logged",
                 expected=", ".join(sorted(metrics)),
@@ -256,17 +257,14 @@ class _RunCheckpoint:
         values: dict[str, Any] = defaultdict(lambda: math.nan)
         values.update({name: float(value) for name, value in trainer.callback_metrics.items()})
         values.update(epoch=trainer.current_epoch, step=trainer.global_step)
-        pattern = self.settings.filename
-        if pattern is None:
-            scored = "" if score is None else f"{{{self.monitor}:.4f}}-"
-            pattern = f"{self.name}--{scored}{{epoch}}-{{step}}"
-            named = True
+        if self.settings.filename is None:
+            start, named = f"{self.name}--", True
+            pattern = ("" if score is None else f"{{{self.monitor}:.4f}}-") + "{epoch}-{step}"
         else:
-            named = self.settings.auto_insert_metric_name
+            start, pattern, named = "", self.settings.filename, self.settings.auto_insert_metric_name
         if named:
-            for name in values:
-                pattern = pattern.replace(f"{{{name}", f"{name}_{{{name}")
-        text = pattern.format_map(values).replace("/", "_").replace("=", "_")
+            pattern = re.sub(r"\{([^}:!]+)", r"\1_{\1", pattern)
+        text = f"{start}{pattern.format_map(values)}".replace("/", "_").replace("=", "_")
         return str(Path(self.dirpath, f"{text}.ckpt"))
 
     def _duplicate(self, trainer: Any, path: str, other: str) -> None:
