@@ -14,9 +14,9 @@ from torch import Tensor
 from seaspeak.core.errors import ConfigError
 
 
-def main_index(section: DictConfig, kind: str) -> int:
-    """Which set's results are also logged without a prefix: ``val_dl_idx`` or ``test_dl_idx``."""
-    return int(section.get(f"{kind}_dl_idx", 0))
+def main_index(section: DictConfig | None, kind: str) -> int:
+    """Which set's results are also logged without a prefix: ``val_dl_idx`` or ``test_dl_idx``, else the first."""
+    return 0 if section is None else int(section.get(f"{kind}_dl_idx", 0))
 
 
 def expand(section: DictConfig, kind: str) -> Iterator[tuple[str, DictConfig]]:

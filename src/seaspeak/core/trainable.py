@@ -176,12 +176,12 @@ class Trainable:
     @property
     def validation_step_outputs(self) -> list[Any]:
         """The results of this epoch's validation steps."""
-        return self._collected("val", self._validation_dl)
+        return self._collected("val", self._validation_dl or getattr(self.trainer, "val_dataloaders", None))
 
     @property
     def test_step_outputs(self) -> list[Any]:
         """The results of this epoch's test steps."""
-        return self._collected("test", self._test_dl)
+        return self._collected("test", self._test_dl or getattr(self.trainer, "test_dataloaders", None))
 
     def _collected(self, kind: str, loaders: Any) -> list[Any]:
         if not self._outputs[kind] and isinstance(loaders, list) and len(loaders) > 1:
