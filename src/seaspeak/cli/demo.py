@@ -97,8 +97,9 @@ def _figures(entries: Sequence[dict[str, Any]], transcripts: Sequence[Transcript
 
     seconds = sum(entry["duration"] for entry in entries)
     errors = word_error_rate([t.text for t in transcripts], [entry["text"] for entry in entries])
+    threads = "1 thread" if torch.get_num_threads() == 1 else f"{torch.get_num_threads()} threads"
     return (
-        f"\n[bold]{clock(seconds)}[/] of audio in [bold]{clock(elapsed)}[/] on {torch.get_num_threads()} threads: "
+        f"\n[bold]{clock(seconds)}[/] of audio in [bold]{clock(elapsed)}[/] on {threads}: "
         f"real-time factor [bold]{elapsed / seconds:.3f}[/]; {errors:.1%} of the words are wrong"
     )
 
