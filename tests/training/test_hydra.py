@@ -10,7 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from seaspeak.core.errors import ConfigError, FileMissingError, UnknownNameError
-from seaspeak.training.hydra import compose, hydra_runner, packaged_configs
+from seaspeak.training.hydra import compose, hydra_runner
+from seaspeak.training.packaged import packaged_configs
 from seaspeak.training.settings import check_complete
 
 SCRIPT = """
@@ -45,6 +46,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "job.yaml").write_text("name: first\nsteps: 3\ndouble: ${steps}\nfail: false\n")
     (tmp_path / "conf" / "other.yaml").write_text("name: second\n")
+    (tmp_path / "conf" / "broken.yaml").write_text("name: [unclosed\n")
     return tmp_path
 
 
@@ -156,6 +158,7 @@ def test_every_packaged_configuration_can_be_read_and_built_upon(tmp_path: Path)
         ("job", ["name.first=4"], ConfigError, "job cannot be used: |has no key"),
         ("job", ["far.away=4"], UnknownNameError, r"has no key 'far\.away'\n  fix      \+far\.away=\.\.\. adds"),
         ("job", ["steps=[1,"], ConfigError, "job cannot be used: "),
+        ("broken", [], ConfigError, "broken cannot be used: "),
         ("job", ["~nothing"], UnknownNameError, "has no key 'nothing'"),
     ],
 )

@@ -8,28 +8,22 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from seaspeak.core.errors import ConfigError
+from seaspeak.training.packaged import packaged_configs
 
-CONFIGS = "seaspeak.collections.asr.configs"
 SHOWN = ("train_loss", "training_batch_wer", "val_loss", "val_wer")
 _RESUME = ("++exp_manager.resume_if_exists=true", "++exp_manager.resume_ignore_no_checkpoint=true")
-
-
-def _names() -> list[str]:
-    found = (path.name for path in files(CONFIGS).iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(epilog=f"Packaged configurations: {', '.join(_names())}.")
+@app.command(epilog=f"Packaged configurations: {', '.join(packaged_configs())}.")
 def train(
     overrides: Annotated[
         list[str] | None,
@@ -50,7 +44,7 @@ def train(
     model.validation_ds.manifest_filepath=dev.json trainer.max_epochs=50
     """
     if config is None:
-        raise typer.BadParameter(f"name one of {', '.join(_names())}, or a YAML file", param_hint="--config")
+        raise typer.BadParameter(f"name one of {', '.join(packaged_configs())}, or a YAML file", param_hint="--config")
     with _messages():
         _train(config, overrides or [])
 
@@ -146,6 +140,10 @@ def _reporter(package: Any) -> Any:
                 bar = trainer.progress_bar_callback
                 bar.print(line) if bar is not None else _say(line)
             self.validated = False
+
+        def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+            if isinstance(exception, KeyboardInterrupt):
+                sys.excepthook = lambda *_: None  # threads that talk to stopped workers have nothing to tell
 
     return Reporter()
 

@@ -12,21 +12,20 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from seaspeak.core.errors import ConfigError, FileMissingError, SeaspeakError, UnknownNameError, nearest, require
 from seaspeak.training.lightning import PACKAGES
+from seaspeak.training.packaged import CONFIGS, packaged_configs
 from seaspeak.training.quiet import lower_voice
 from seaspeak.training.settings import check_complete, leave_out_open_sets
 from seaspeak.training.trainer import modernise_section
-
-CONFIGS = ("seaspeak.collections.asr.configs",)
-"""Packages whose YAML files every script finds by name, after those of its own folder."""
 
 _QUIET = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=stdout")
 _SCHEMA, _WITH_SCHEMA = "seaspeak_schema", "seaspeak_with_schema"
@@ -63,12 +62,6 @@ def hydra_runner(
     return decorate
 
 
-def packaged_configs() -> list[str]:
-    """Return the names of the configurations that ship."""
-    found = (path.name for package in CONFIGS for path in files(package).iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
-
-
 def compose(config: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Read a configuration and change it.
 
@@ -99,7 +92,7 @@ def compose(config: str, overrides: Sequence[str] = ()) -> DictConfig:
     with initialize(place, version_base="1.3"):
         try:
             cfg: DictConfig = _hydra("").compose(path.stem, list(overrides))
-        except _hydra("errors").HydraException as error:
+        except (_hydra("errors").HydraException, OmegaConfBaseException, YAMLError) as error:
             raise _unusable(error, overrides, _hydra("").compose, path.stem) from error
     return cfg
 
@@ -192,7 +185,9 @@ def _folder(task: Task, config_path: str | None) -> str | None:
 
 def _with_overrides(arguments: list[str], overrides: tuple[str, ...]) -> list[str]:
     """Put overrides right behind the user's: Hydra's parser wants all of them in one row."""
-    places = [i for i, text in enumerate(arguments) if not text.startswith("-") and ("=" in text or text[0] == "~")]
+    places = [
+        i for i, text in enumerate(arguments) if not text.startswith("-") and ("=" in text or text.startswith("~"))
+    ]
     at = places[-1] + 1 if places else len(arguments)
     return [*arguments[:at], *overrides, *arguments[at:]]
 
