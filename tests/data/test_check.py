@@ -87,6 +87,21 @@ def test_each_trouble_is_found_where_it_is(tmp_path):
     assert report.exit_code == 1
 
 
+def test_a_text_in_a_missing_file_is_a_broken_line(tmp_path):
+    folder = tmp_path / "with blanks"
+    folder.mkdir()
+    row = recording(folder, "a.wav")
+    del row["text"]
+    path = manifest(folder, [{**row, "text_filepath": "gone.txt"}])
+
+    report = check_manifest(path, LETTERS)
+
+    assert found(report) == {"broken-line": [1]}
+    assert report.findings[0].places == [
+        (f"{path}:1", f"names a text that cannot be read: {folder / 'gone.txt'}"),
+    ]
+
+
 def test_the_text_form_names_places_and_what_to_do(tmp_path):
     rows = [recording(tmp_path, f"{i}.wav", value=i / 100 + 0.1, text="É") for i in range(7)]
 

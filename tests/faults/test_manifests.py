@@ -25,6 +25,7 @@ GOOD = json.dumps({"audio_filepath": "a.wav", "duration": 1.0, "text": "hi"})
         ('{"audio_filepath": "a.wav", "duration": NaN}', "has duration nan, which is not a number of seconds"),
         ('{"audio_filepath": "a.wav", "offset": [1]}', r"has offset \[1\], which is not a number of seconds"),
         ('{"audio_filepath": "a.wav", "text": 5}', "has text 5, which is not a text"),
+        ('{"audio_filepath": "a.wav", "text_filepath": null}', "has text_filepath None, which is not a text"),
     ],
 )
 def test_a_broken_line_is_named_by_file_and_number(tmp_path, line, problem):

@@ -119,7 +119,7 @@ def _entries(files: Sequence[Path], *, tarred: bool) -> tuple[list[Entry], list[
             if line.fields is not None:
                 entries.append(as_entry(line, number, tarred=tarred))
         except DataError as error:
-            problem = error.problem.partition(" ")[2]
+            problem = error.problem.removeprefix(f"{line.manifest}:{line.number} ")
         if problem:
             broken.append((f"{line.manifest}:{line.number}", problem))
     return entries, broken

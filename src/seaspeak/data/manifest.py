@@ -126,8 +126,9 @@ def _line(path: Path, number: int, raw: bytes) -> Line:
     for key in ("duration", "offset"):
         if fields.get(key) is not None and not _is_length(fields[key]):
             return Line(path, number, raw, None, f"has {key} {fields[key]!r}, which is not a number of seconds")
-    if not isinstance(fields.get("text", ""), str):
-        return Line(path, number, raw, None, f"has text {fields['text']!r}, which is not a text")
+    for key in ("text", "text_filepath"):
+        if not isinstance(fields.get(key, ""), str):
+            return Line(path, number, raw, None, f"has {key} {fields[key]!r}, which is not a text")
     return Line(path, number, raw, fields)
 
 
@@ -259,7 +260,7 @@ def _text(fields: Mapping[str, Any], line: Line) -> str:
             raise DataError(
                 f"{line.manifest}:{line.number} names a text that cannot be read: {path}", got=str(error)
             ) from error
-    return str(fields.get("normalized_text", ""))
+    return str(fields.get("normalized_text") or "")
 
 
 def read(
