@@ -197,7 +197,8 @@ class WhisperDecoder(NeuralModule):
         x_BTD = self._embed(tokens, start=state.length)
         for layer, memory, past in zip(self._layers, state.memories, state.pasts, strict=True):
             x_BTD = layer(x_BTD, memory, past)
-        return self._logits(x_BTD[:, -1])
+        # few rows against many pieces: in this order the product takes half the time on a CPU
+        return (self.embedding.weight @ self.norm(x_BTD[:, -1]).T).T
 
     def attention(self, tokens: Tensor, memories: Sequence[Memory], heads: Sequence[tuple[int, int]]) -> Tensor:
         """Return the attention (B, len(heads), T, S) of chosen (layer, head) pairs to the frames, in layer order."""
