@@ -46,6 +46,11 @@ def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
+def as_in_a_terminal() -> None:
+    """Let Ctrl-C interrupt: a process that a shell started in the background is born deaf to it, with its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def errors(result: Result) -> list[str]:
     return [line for line in result.stderr.splitlines() if line.startswith("seaspeak: ")]
 
@@ -209,7 +214,7 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_with_130(where: str, tmp_path: Pat
     recording, out = tmp_path / "x.wav", tmp_path / "out"
     soundfile.write(recording, make.speech(20.0), make.RATE)
     arguments = ["transcribe", "-m", archive, "--batch-size", 1, *[recording] * 500]
-    process = start(*arguments, *(["-o", out] if where == "folder" else []))
+    process = start(*arguments, *(["-o", out] if where == "folder" else []), preexec_fn=as_in_a_terminal)
     if where == "folder":
         wait_until(lambda: (out / "x.txt").exists(), process)
         printed = ""

@@ -151,6 +151,7 @@ def test_a_recogniser_interrupted_and_killed_within_epochs_goes_on_bit_by_bit(sh
         command += ["+exp_manager.checkpoint_callback_params.every_n_train_steps=3"]
         return subprocess.Popen(
             command,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells' background jobs are deaf to it
             cwd=tmp_path,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def model(shared: Path) -> EncDecCTCModel:
     found = ASRModel.restore_from(next((shared / "data" / "weights").glob("*.nemo")), map_location="cpu").eval()
-    assert type(found) is EncDecCTCModel and found.recipe == "1.0"
+    assert isinstance(found, EncDecCTCModel) and found.recipe == "1.0"
     return found
 
 

@@ -122,7 +122,7 @@ def test_archives_keep_text_class_and_configuration(model: EncDecCTCModel, tmp_p
     model.save_to(tmp_path / "a.nemo")
     for base in (Model, ASRModel, EncDecCTCModel):
         again = base.restore_from(tmp_path / "a.nemo")
-        assert type(again) is EncDecCTCModel and again.recipe == "current"
+        assert isinstance(again, EncDecCTCModel) and again.recipe == "current"
         assert again.transcribe(noise(1.0)) == model.transcribe(noise(1.0))
     assert again.cfg.target == "nemo.collections.asr.models.ctc_models.EncDecCTCModel"
     assert set(again.state_dict()) == set(model.state_dict())
