@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from seaspeak.collections.asr.models import ASRModel, WhisperModel
@@ -119,6 +121,25 @@ def test_it_learns_two_clips_by_heart_by_its_own_training_step(model: WhisperMod
     assert results["val_wer"] == 0 and results["val_loss"] < 0.3
 
 
+def test_it_trains_from_a_manifest_with_augmentation(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "clip.wav", tone(300, 1.0), 16000)
+    lines = [{"audio_filepath": "clip.wav", "duration": 1.0, "text": text} for text in ("the cat", "a nut")]
+    (tmp_path / "train.json").write_text("\n".join(map(json.dumps, lines)))
+    section = {"manifest_filepath": str(tmp_path / "train.json"), "sample_rate": 16000, "batch_size": 2}
+    augment = {
+        "_target_": "nemo.collections.asr.modules.SpectrogramAugmentation",
+        "freq_masks": 2, "freq_width": 4, "time_masks": 2, "time_width": 9,
+    }  # fmt: skip
+    model = WhisperModel(config(tmp_path, train_ds=section, spec_augment=augment)).train()
+
+    batch = next(iter(model.train_dataloader()))
+    loss = model.training_step(batch)["loss"]
+    loss.backward()
+
+    assert torch.isfinite(loss) and model.logged["train_loss"] == loss
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
 @pytest.mark.parametrize("storage", ["float32", "int8"])
 def test_an_archive_gives_the_same_model(model: WhisperModel, tmp_path: Path, storage: Any) -> None:
     model.save_to(tmp_path / "model.nemo", storage=storage)
@@ -143,10 +164,6 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_training_data_with_other_characters_is_refused(tmp_path: Path, model: WhisperModel) -> None:
-    import json
-
-    import soundfile
-
     soundfile.write(tmp_path / "clip.wav", tone(300, 1.0), 16000)
     line = {"audio_filepath": str(tmp_path / "clip.wav"), "duration": 1.0, "text": "room 101"}
     (tmp_path / "train.json").write_text(json.dumps(line))

@@ -23,8 +23,8 @@ from seaspeak.core.types import (
     LabelsType,
     LengthsType,
     LogitsType,
-    MelSpectrogramType,
     NeuralType,
+    SpectrogramType,
 )
 from seaspeak.core.typing import typecheck
 
@@ -93,7 +93,7 @@ class WhisperEncoder(NeuralModule):
     @typecheck()
     def forward(
         self,
-        audio_signal: Annotated[Tensor, NeuralType("B D T", MelSpectrogramType())],
+        audio_signal: Annotated[Tensor, NeuralType("B D T", SpectrogramType())],
         length: Annotated[Tensor, NeuralType("B", LengthsType())],
     ) -> Encoded:
         """Encode a batch of clips."""
