@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import functools
 import subprocess
 import sys
 
@@ -57,24 +57,29 @@ def cpu_seconds(program: str, repeats: int = 5) -> float:
     return min(float(run(program + CPU).split()[-1]) for _ in range(repeats))
 
 
+@functools.cache
+def pace() -> float:
+    """Return how slow this machine is now, beside the one that the budgets were set on: there torch takes 1.14 s."""
+    return max(1.0, cpu_seconds("import torch") / 1.14)
+
+
 def loaded(program: str) -> set[str]:
     """Return the modules that a process which runs ``program`` has loaded."""
     return set(run(program + MODULES).splitlines()[-1].split())
 
 
 def test_importing_the_package_costs_less_than_a_tenth_of_a_second() -> None:
-    assert cpu_seconds("import seaspeak") - cpu_seconds("pass") < 0.1
+    assert cpu_seconds("import seaspeak") - cpu_seconds("pass") < 0.1 * pace()
 
 
 @pytest.mark.slow
 def test_importing_a_recogniser_costs_torch_and_less_than_0_4_seconds() -> None:
-    statement = "from seaspeak.collections.asr.models import EncDecCTCModel"
-    more = [cpu_seconds(statement, 1) - cpu_seconds("import torch", 1) for _ in range(5)]  # paired: load comes and goes
-    assert statistics.median(more) < 0.4
+    more = cpu_seconds("from seaspeak.collections.asr.models import EncDecCTCModel") - cpu_seconds("import torch")
+    assert more < 0.4 * pace()
 
 
 def test_help_costs_less_than_0_3_seconds_and_loads_no_torch() -> None:
-    assert cpu_seconds(HELP) < 0.3
+    assert cpu_seconds(HELP) < 0.3 * pace()
     assert loaded(HELP).isdisjoint({"torch", "numpy", *HEAVY})
 
 
