@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePath
@@ -135,6 +138,29 @@ def _load(model: str, device: str, threads: int) -> Any:
         ) from error
 
 
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    """Put Ctrl-C off to the end of the block, so that a result is counted and kept, or neither; a second one is not."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    came: list[tuple[int, Any]] = []
+
+    def later(number: int, frame: Any) -> None:
+        if came:
+            usual(number, frame)
+        came.append((number, frame))
+
+    signal.signal(signal.SIGINT, later)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if came:
+        usual(*came[0])
+
+
 @dataclass
 class _Run:
     """One pass over the recordings: what is done, what failed, what is left."""
@@ -173,7 +199,7 @@ class _Run:
 
     def take(self, index: int, outcome: Transcript | SeaspeakError) -> None:
         """Keep one result, or say what went wrong."""
-        with self.progress.hidden():
+        with self.progress.hidden(), unbroken():
             if isinstance(outcome, SeaspeakError):
                 self.fail(index, outcome)
             else:
