@@ -139,6 +139,26 @@ def _load(model: str, device: str, threads: int) -> Any:
 
 
 @contextlib.contextmanager
+def noticed() -> Iterator[list[int]]:
+    """Give a list that tells of every Ctrl-C: libraries that call back from C may swallow the exception it raises."""
+    came: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield came
+        return
+
+    def note(number: int, frame: Any) -> None:
+        came.append(number)
+        usual(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+@contextlib.contextmanager
 def unbroken() -> Iterator[None]:
     """Put Ctrl-C off to the end of the block, so that a result is counted and kept, or neither; a second one is not."""
     usual = signal.getsignal(signal.SIGINT)
@@ -187,9 +207,11 @@ class _Run:
         started = time.perf_counter()
         sources = [self.recordings[index].audio for index in self.todo]
         try:
-            with self.progress.shown("Transcribing", len(sources)):
+            with self.progress.shown("Transcribing", len(sources)), noticed() as interrupted:
                 for number, outcome in iter_transcribe(model, sources, batch_size=batch_size):
                     self.take(self.todo[number], outcome)
+                    if interrupted:
+                        raise KeyboardInterrupt
         except KeyboardInterrupt:
             self.report(time.perf_counter() - started)
             raise
