@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePath
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seaspeak.cli.format import clock
+from seaspeak.cli.interrupts import Interrupts
 from seaspeak.cli.progress import Progress
 from seaspeak.cli.recordings import Recording, collect, is_one
 from seaspeak.cli.results import InOrder, IntoFolder, Results, write_out
@@ -138,49 +136,6 @@ def _load(model: str, device: str, threads: int) -> Any:
         ) from error
 
 
-@contextlib.contextmanager
-def noticed() -> Iterator[list[int]]:
-    """Give a list that tells of every Ctrl-C: libraries that call back from C may swallow the exception it raises."""
-    came: list[int] = []
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(usual):
-        yield came
-        return
-
-    def note(number: int, frame: Any) -> None:
-        came.append(number)
-        usual(number, frame)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield came
-    finally:
-        signal.signal(signal.SIGINT, usual)
-
-
-@contextlib.contextmanager
-def unbroken() -> Iterator[None]:
-    """Put Ctrl-C off to the end of the block, so that a result is counted and kept, or neither; a second one is not."""
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(usual):
-        yield
-        return
-    came: list[tuple[int, Any]] = []
-
-    def later(number: int, frame: Any) -> None:
-        if came:
-            usual(number, frame)
-        came.append((number, frame))
-
-    signal.signal(signal.SIGINT, later)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    if came:
-        usual(*came[0])
-
-
 @dataclass
 class _Run:
     """One pass over the recordings: what is done, what failed, what is left."""
@@ -192,6 +147,7 @@ class _Run:
     seconds: float = 0.0
     todo: list[int] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
     def __post_init__(self) -> None:
         for index, recording in enumerate(self.recordings):
@@ -207,11 +163,9 @@ class _Run:
         started = time.perf_counter()
         sources = [self.recordings[index].audio for index in self.todo]
         try:
-            with self.progress.shown("Transcribing", len(sources)), noticed() as interrupted:
+            with self.progress.shown("Transcribing", len(sources)), self.interrupts.noticed():
                 for number, outcome in iter_transcribe(model, sources, batch_size=batch_size):
                     self.take(self.todo[number], outcome)
-                    if interrupted:
-                        raise KeyboardInterrupt
         except KeyboardInterrupt:
             self.report(time.perf_counter() - started)
             raise
@@ -221,7 +175,7 @@ class _Run:
 
     def take(self, index: int, outcome: Transcript | SeaspeakError) -> None:
         """Keep one result, or say what went wrong."""
-        with self.progress.hidden(), unbroken():
+        with self.progress.hidden(), self.interrupts.put_off():
             if isinstance(outcome, SeaspeakError):
                 self.fail(index, outcome)
             else:
