@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from seaspeak.collections.asr.modules import ConvASRDecoder, ConvASREncoder, channels_last
-from seaspeak.collections.asr.modules.jasper import BlockSpec, MaskedConv1d, SqueezeExcite
+from seaspeak.collections.asr.modules.jasper import BlockSpec
+from seaspeak.collections.asr.modules.jasper_layers import MaskedConv1d, SqueezeExcite
 from seaspeak.core.errors import ConfigError
 
 

@@ -17,7 +17,7 @@ from seaspeak.collections.asr.losses.ctc import CTCLoss
 from seaspeak.collections.asr.metrics.wer import WER
 from seaspeak.collections.asr.models.asr_model import ASRModel
 from seaspeak.collections.asr.models.scorer import TorchScorer
-from seaspeak.collections.asr.modules.jasper import SqueezeExcite
+from seaspeak.collections.asr.modules.jasper_layers import SqueezeExcite
 from seaspeak.collections.asr.recognition import FrameRecogniser
 from seaspeak.core import registry
 from seaspeak.core.config import Configuration, to_config

@@ -6,7 +6,7 @@ from seaspeak._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    modules=("conv_asr", "jasper", "whisper"),
+    modules=("conv_asr", "jasper", "jasper_layers", "whisper"),
     names={
         "seaspeak.audio.mel": ("AudioToMelSpectrogramPreprocessor",),
         "seaspeak.audio.mfcc": ("AudioToMFCCPreprocessor",),

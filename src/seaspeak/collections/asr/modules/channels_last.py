@@ -27,12 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from seaspeak.collections.asr.modules.jasper import (
-    JasperBlock,
-    MaskedConv1d,
-    PaddedConv1d,
-    frame_mask,
-)
+from seaspeak.collections.asr.modules.jasper import JasperBlock
+from seaspeak.collections.asr.modules.jasper_layers import MaskedConv1d, PaddedConv1d, frame_mask
 
 if TYPE_CHECKING:
     from seaspeak.collections.asr.modules.conv_asr import ConvASREncoder

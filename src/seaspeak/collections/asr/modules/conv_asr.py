@@ -17,12 +17,11 @@ from seaspeak.collections.asr.modules import channels_last
 from seaspeak.collections.asr.modules.jasper import (
     BlockSpec,
     JasperBlock,
-    MaskedConv1d,
     NormSpec,
-    PaddedConv1d,
     initialise,
     make_activation,
 )
+from seaspeak.collections.asr.modules.jasper_layers import MaskedConv1d, PaddedConv1d
 from seaspeak.core.errors import ConfigError
 from seaspeak.core.module import NeuralModule
 from seaspeak.core.types import (
@@ -120,7 +119,7 @@ class ConvASREncoder(NeuralModule):
     @property
     def blocks(self) -> list[JasperBlock]:
         """The blocks, first to last."""
-        return list(self.encoder)  # type: ignore[arg-type]
+        return list(self.encoder)  # type: ignore[arg-type]  # the list holds blocks
 
     @property
     def subsampling_factor(self) -> int:
