@@ -1,10 +1,11 @@
-"""Containers that libsndfile refuses; these tests need the extra ``media``."""
+"""Containers that libsndfile refuses, read by PyAV."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -32,7 +33,6 @@ def test_media_files_are_known_by_how_they_begin(head, expected):
 
 
 def written(path: Path, codec: str, samples: np.ndarray, rate: int) -> None:
-    av = pytest.importorskip("av", reason="the extra media is not installed")
     with av.open(str(path), "w") as container:
         layout = "stereo" if samples.ndim == 2 else "mono"
         stream = container.add_stream(codec, rate=rate, layout=layout)
@@ -77,7 +77,6 @@ def test_channels_and_parts_of_other_containers(tmp_path):
 
 
 def test_a_damaged_container_is_named(tmp_path):
-    pytest.importorskip("av", reason="the extra media is not installed")
     path = tmp_path / "broken.m4a"
     path.write_bytes(b"\x00\x00\x00\x20ftypM4A " + bytes(100))
 
