@@ -108,7 +108,7 @@ def _seekable(file: BinaryIO) -> BinaryIO:
     while piece := file.read(1 << 16):
         spool.write(piece)
     spool.seek(0)
-    return spool  # type: ignore[return-value]
+    return spool  # type: ignore[return-value]  # a spooled file has all that is used of BinaryIO
 
 
 def _open_file(file: BinaryIO, name: str, *, owned: bool) -> Source:

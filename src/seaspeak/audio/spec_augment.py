@@ -87,7 +87,7 @@ class SpecAugment(_Drawn):
     def _at_once(self, spec: Tensor, length: Tensor) -> Tensor:
         bands, frames = spec.shape[1:]
         limits = length[:, None]
-        widths: Tensor | int = self.time_width  # type: ignore[assignment]
+        widths: Tensor | int = self.time_width  # type: ignore[assignment]  # time_width is int or float here
         if isinstance(self.time_width, float):
             widths = (self.time_width * limits).clamp(max=frames)
         in_time = self._spans(spec, self.time_masks, widths, limits, frames)

@@ -180,6 +180,7 @@ def write(
     path = Path(path).expanduser()
     with atomic(path) as file:
         for name, content in sorted(members.items()):
+            # mypy cannot type a lambda with a default
             tar.append(file, name, lambda out, content=content: out.write(content))  # type: ignore[misc]
         if storage == "float32":
             state = weights.compact(state_dict)

@@ -118,17 +118,17 @@ class ActionCallback(Callback):
     @property
     def registered_tensors(self) -> Mapping[str, Any]:
         """Unique name of a symbol -> its value in the current batch."""
-        return self.state["tensors"].values()  # type: ignore[no-any-return]
+        return self.state["tensors"].values()  # type: ignore[no-any-return]  # the state is a plain dict
 
     @property
     def local_rank(self) -> int | None:
         """Number of this process on its machine; ``None`` if it is the only one."""
-        return self.state["local_rank"]  # type: ignore[no-any-return]
+        return self.state["local_rank"]  # type: ignore[no-any-return]  # the state is a plain dict
 
     @property
     def global_rank(self) -> int | None:
         """Number of this process among all; ``None`` if it is the only one."""
-        return self.state["global_rank"]  # type: ignore[no-any-return]
+        return self.state["global_rank"]  # type: ignore[no-any-return]  # the state is a plain dict
 
     @property
     def logger(self) -> logging.Logger:

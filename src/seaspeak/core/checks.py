@@ -153,7 +153,7 @@ class Port:
             if value is given or (type(given) in _CONTAINERS and _holds(given, value)):
                 value = value.view_as(value)
                 break
-        value.neural_type = self.type  # type: ignore[attr-defined]
+        value.neural_type = self.type  # type: ignore[attr-defined]  # tensors take attributes
         return value
 
     def _all_typed(self, value: Any, inputs: tuple[Any, ...]) -> Any:

@@ -96,7 +96,7 @@ def read_yaml(text: str, *, name: str, max_values: int | None = None) -> dict[st
         loader.dispose()
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C where it was built
     """A safe loader with OmegaConf's ideas of numbers, dates and duplicate keys."""
 
     yaml_implicit_resolvers = {

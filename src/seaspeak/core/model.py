@@ -371,7 +371,7 @@ class Model(Trainable, NeuralModule):
         return {**self.__dict__, **dict.fromkeys(_OF_A_RUN)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for key, _ in self._artifacts.opened():  # where this is loaded they lie in another folder
             OmegaConf.update(self._cfg, key, self._artifacts.path(key), force_add=True)
 

@@ -153,6 +153,7 @@ class NeuralModule(nn.Module, Typing):
 
         config = self.__dict__.get("_cfg")
         if config is not None:
+            # a mapping gives a DictConfig
             return OmegaConf.create(OmegaConf.to_container(config, resolve=True))  # type: ignore[return-value]
         return OmegaConf.create({"_target_": registry.nemo_name(type(self)), **self.init_params})
 

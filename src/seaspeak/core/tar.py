@@ -59,12 +59,12 @@ class Window(io.RawIOBase):
         """The position in the view."""
         return self._position
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # narrower than any buffer
         """Fill ``buffer`` as far as the view goes; returns the number of bytes."""
         view = memoryview(buffer).cast("B")
         count = min(len(view), max(0, self._member.size - self._position))
         self._file.seek(self._member.offset + self._position)
-        got = self._file.readinto(view[:count])  # type: ignore[attr-defined]
+        got = self._file.readinto(view[:count])  # type: ignore[attr-defined]  # files opened here have it
         self._position += got
         return int(got)
 

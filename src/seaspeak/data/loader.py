@@ -21,7 +21,7 @@ class ResumableLoader(DataLoader[Any]):
 
     _taken = 0
 
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names a private iterator
         if hasattr(self.dataset, "next_epoch"):
             self.dataset.next_epoch()
         self._taken = 0

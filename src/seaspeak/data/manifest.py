@@ -134,7 +134,7 @@ def _line(path: Path, number: int, raw: bytes) -> Line:
 
 def _is_length(value: object) -> bool:
     try:
-        seconds = float(value)  # type: ignore[arg-type]
+        seconds = float(value)  # type: ignore[arg-type]  # what is no number is caught below
     except (TypeError, ValueError):
         return False
     return math.isfinite(seconds) and seconds >= 0

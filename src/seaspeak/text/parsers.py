@@ -132,4 +132,5 @@ def make_parser(labels: Sequence[str] | None = None, name: str = "base", **optio
             expected=", ".join(map(repr, PARSERS)),
             fix=nearest(name, PARSERS),
         )
+    # each takes its own options
     return PARSERS[name](list(string.printable) if labels is None else labels, **options)  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ def atomic_checkpoints(package: str) -> type[Any]:
     """Return a checkpoint plug-in for one Lightning package that replaces a file at once or not at all."""
     base = import_module(f"{package}.plugins.io").TorchCheckpointIO
 
-    class AtomicCheckpoints(base):  # type: ignore[misc, valid-type]
+    class AtomicCheckpoints(base):  # type: ignore[misc, valid-type]  # the base comes from the Lightning at hand
         """Lightning's, except that a file appears when it is complete."""
 
         def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], *_: Any, **__: Any) -> None:

@@ -118,7 +118,7 @@ def find_packaged_configs() -> None:
     plugins = _hydra("core.plugins").Plugins.instance()
     base = _hydra("plugins.search_path_plugin").SearchPathPlugin
 
-    class SeaspeakConfigs(base):  # type: ignore[misc, valid-type]
+    class SeaspeakConfigs(base):  # type: ignore[misc, valid-type]  # the base is imported late
         def manipulate_search_path(self, search_path: Any) -> None:
             for package in CONFIGS:
                 search_path.append(provider="seaspeak", path=f"pkg://{package}")

@@ -179,7 +179,7 @@ def _hooks(base: type[Any]) -> type[Any]:
             return self._trainer is not None or self._fabric is not None
 
         def log(self: Any, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
-            super().log(name, value)  # type: ignore[misc]
+            super().log(name, value)  # type: ignore[misc]  # the other base is Lightning's
             if self._attached():
                 base.log(self, name, value, *args, **kwargs)
 
@@ -188,7 +188,7 @@ def _hooks(base: type[Any]) -> type[Any]:
             self.save_hyperparameters({"cfg": OmegaConf.to_container(self._cfg, resolve=True)})
 
         def on_save_checkpoint(self: Any, checkpoint: dict[str, Any]) -> None:
-            super().on_save_checkpoint(checkpoint)  # type: ignore[misc]
+            super().on_save_checkpoint(checkpoint)  # type: ignore[misc]  # the other base is Lightning's
             checkpoint["hyper_parameters"] = {
                 **checkpoint.get("hyper_parameters", {}),
                 "cfg": OmegaConf.to_container(self._cfg, resolve=True),

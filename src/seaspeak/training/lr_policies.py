@@ -274,4 +274,4 @@ def get_lr_policy(name: str, **kwargs: object) -> LRPolicy:
         raise UnknownNameError(
             f"no learning-rate policy is called {name!r}", expected=", ".join(_POLICIES), fix=nearest(name, _POLICIES)
         )
-    return _POLICIES[name](**kwargs)  # type: ignore[arg-type]
+    return _POLICIES[name](**kwargs)  # type: ignore[arg-type]  # each takes its own arguments

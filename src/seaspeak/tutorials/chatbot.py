@@ -199,7 +199,7 @@ class LuongAttnDecoderRNN(_LuongDecoder):
             output, hidden = self._step(words, hidden, encoder_outputs)
             outputs.append(output)
             words = targets[step].view(1, -1)
-        return LuongAttnDecoderRNNOutput(torch.stack(outputs), hidden)  # type: ignore[arg-type]
+        return LuongAttnDecoderRNNOutput(torch.stack(outputs), hidden)  # type: ignore[arg-type]  # one step at least
 
 
 class GreedyLuongAttnDecoderRNN(_LuongDecoder):
@@ -225,7 +225,7 @@ class GreedyLuongAttnDecoderRNN(_LuongDecoder):
             output, hidden = self._step(words, hidden, encoder_outputs)
             words = output.argmax(dim=1).view(1, -1)
             outputs.append(words)
-        return GreedyLuongAttnDecoderRNNOutput(torch.cat(outputs), hidden)  # type: ignore[arg-type]
+        return GreedyLuongAttnDecoderRNNOutput(torch.cat(outputs), hidden)  # type: ignore[arg-type]  # steps > 0
 
 
 class MaskedXEntropyLoss(Loss):

@@ -79,7 +79,7 @@ class NeuralGraph(NeuralModule):
         if name not in self._modules:
             hint = nearest(name, self._modules) or "it has " + ", ".join(self._modules)
             raise KeyError(f"the graph has no module {name!r}; {hint}")
-        return self._modules[name]  # type: ignore[return-value]
+        return self._modules[name]  # type: ignore[return-value]  # a graph holds neural modules alone
 
     @property
     def data_layer(self) -> DataLayer | None:
@@ -94,7 +94,7 @@ class NeuralGraph(NeuralModule):
                 f"a graph takes its batches from one data layer, this one has {len(found)}: {', '.join(found)}",
                 fix="put the data into one data layer with the ports of both",
             )
-        return self[found[0]] if found else None  # type: ignore[return-value]
+        return self[found[0]] if found else None  # type: ignore[return-value]  # a DataLayer, as found above
 
     @typecheck()
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -216,6 +216,7 @@ class NeuralGraph(NeuralModule):
             self._require_batch(step, values)
             return
         arguments = {port: fill(source, values) for port, source in self._given(step, values).items()}
+        # torch leaves __call__ untyped
         result = module(**arguments) if arguments else nn.Module.__call__(module)  # type: ignore[misc]
         step.store(result, values)
 

@@ -82,7 +82,7 @@ def innermost(declared: Any) -> NeuralType:
     """Return the neural type in a declaration, out of the lists around it."""
     while isinstance(declared, (list, tuple)):
         declared = declared[0]
-    return declared  # type: ignore[no-any-return]
+    return declared  # type: ignore[no-any-return]  # what lies innermost is a type
 
 
 def declaration(symbol: Symbol) -> Any:

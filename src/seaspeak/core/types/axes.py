@@ -117,7 +117,7 @@ class AxisType:
     @property
     def short(self) -> str:
         """The axis as one writes it: ``B``, ``D:64``, ``[T]``."""
-        letter = _LETTERS.get(self.kind, self.kind.name)  # type: ignore[call-overload]
+        letter = _LETTERS.get(self.kind, self.kind.name)  # type: ignore[call-overload]  # own kinds have none
         text = letter if self.size is None else f"{letter}:{self.size}"
         return f"[{text}]" if self.is_list else text
 

@@ -29,7 +29,7 @@ class ASRModel(Model):
         Args:
             keep_log_probs: transcripts hold the log-probabilities, where the model has them.
         """
-        return self  # type: ignore[return-value]
+        return self  # type: ignore[return-value]  # see the class
 
     @contextlib.contextmanager
     def recognising(self) -> Iterator[None]:
