@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import signal
 import threading
+import time
 
+import numpy as np
 import pytest
+import soundfile
 
 from seaspeak.cli.interrupts import Interrupts
 
@@ -59,6 +63,27 @@ def test_one_that_a_library_swallowed_takes_effect_after_the_next_result():
             kept.append("result")
         pytest.fail("it did not raise")
     assert kept == ["result"]
+
+
+def test_a_file_that_is_read_through_python_loses_neither_the_signal_nor_its_sound(capfd):
+    class Interrupted(io.BytesIO):
+        def readinto(self, buffer):
+            if not sent:
+                sent.append(True)
+                ctrl_c()
+            return super().readinto(buffer)
+
+    sent, file, samples = [], Interrupted(), np.linspace(-1, 1, 16000).astype(np.float32)
+    soundfile.write(file, samples, 16000, format="WAV", subtype="FLOAT")
+    file.seek(0)
+    read = []
+    with pytest.raises(KeyboardInterrupt), Interrupts().noticed():
+        read.append(soundfile.read(file, dtype="float32")[0])
+        for _ in range(1000):
+            time.sleep(0.01)
+        pytest.fail("it did not raise")
+    assert sent and "Traceback" not in capfd.readouterr().err
+    np.testing.assert_array_equal(read[0], samples)
 
 
 def test_the_usual_handler_is_back_afterwards():
