@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from seaspeak.data.loader import ResumableLoader, end_quietly
 from seaspeak.data.speech import build_loader
 from tests.data.clips import LETTERS, clips
 
@@ -49,3 +51,19 @@ def test_lightning_goes_on_within_an_epoch(tmp_path: Path, keys):
 
     assert len(uninterrupted) == 15
     assert train(tmp_path / "seven.ckpt") == uninterrupted[7:]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(ConnectionResetError(104, "gone"), False), (EOFError(), False), (ValueError("wrong"), True)]
+)
+def test_a_worker_whose_reader_is_gone_says_nothing(error, said, monkeypatch):
+    heard = []
+    monkeypatch.setattr(sys, "excepthook", lambda *what: heard.append(what))
+    end_quietly(0)
+    sys.excepthook(type(error), error, None)
+    assert bool(heard) is said
+
+
+def test_workers_of_every_loader_end_quietly_unless_told_what_to_do():
+    assert ResumableLoader([1, 2]).worker_init_fn is end_quietly
+    assert ResumableLoader([1, 2], worker_init_fn=print).worker_init_fn is print

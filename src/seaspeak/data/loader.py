@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -20,6 +22,10 @@ class ResumableLoader(DataLoader[Any]):
     """
 
     _taken = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["worker_init_fn"] = kwargs.get("worker_init_fn") or end_quietly
+        super().__init__(*args, **kwargs)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names a private iterator
         if hasattr(self.dataset, "next_epoch"):
@@ -60,6 +66,21 @@ class ResumableLoader(DataLoader[Any]):
             if isinstance(sampler, EpochSampler):
                 return sampler
         return None
+
+
+def end_quietly(worker_id: int) -> None:
+    """Let a worker process say nothing if whoever reads its batches is gone.
+
+    What hands tensors over (`multiprocessing.resource_sharer`) reports a connection that the interrupted or killed
+    reader dropped through ``sys.excepthook``: a traceback that tells nobody anything.
+    """
+    usual = sys.excepthook
+
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, ConnectionError | EOFError):
+            usual(kind, error, trace)
+
+    sys.excepthook = report
 
 
 class Careful:
