@@ -12,12 +12,12 @@ from seaspeak._lazy import attach
 from seaspeak._version import __version__
 
 if TYPE_CHECKING:
-    from seaspeak import audio, collections, core, data, logging, text, training, tutorials
+    from seaspeak import audio, collections, core, data, logging, pipelines, text, training, tutorials
     from seaspeak.core.errors import SeaspeakError
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    modules=["audio", "collections", "core", "data", "logging", "text", "training", "tutorials"],
+    modules=["audio", "collections", "core", "data", "logging", "pipelines", "text", "training", "tutorials"],
     names={"seaspeak.core.errors": ["SeaspeakError"]},
     ready=["__version__"],
 )

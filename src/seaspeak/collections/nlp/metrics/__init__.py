@@ -1,0 +1,11 @@
+"""Metrics of the language collection."""
+
+from __future__ import annotations
+
+from seaspeak._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    modules=(),
+    names={},
+)

@@ -1,0 +1,10 @@
+"""Speech synthesis: text to spectrograms, spectrograms to sound."""
+
+from __future__ import annotations
+
+from seaspeak._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    modules=("data", "losses", "metrics", "models", "modules"),
+)
