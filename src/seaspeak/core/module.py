@@ -229,3 +229,15 @@ def _remember(module: nn.Module, trained: dict[str, bool] | None) -> None:
     module.__dict__.pop("_frozen_grad_map", None)
     if trained:
         module.__dict__["_frozen_grad_map"] = trained
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Hold a module in evaluation; afterwards, also after an error, every part is in the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from seaspeak.core.errors import ConfigError
 from seaspeak.core.model import Model
+from seaspeak.core.module import evaluating
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,16 +32,9 @@ class ASRModel(Model):
         """
         return self  # type: ignore[return-value]  # see the class
 
-    @contextlib.contextmanager
-    def recognising(self) -> Iterator[None]:
+    def recognising(self) -> AbstractContextManager[None]:
         """Hold the model in evaluation; afterwards, also after an error, every part is in the mode that it was in."""
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
+        return evaluating(self)
 
     def transcribe(
         self,
