@@ -8,11 +8,18 @@ from seaspeak._lazy import attach
 
 if TYPE_CHECKING:
     from seaspeak.collections.tts.models.base import SpectrogramGenerator, Vocoder
+    from seaspeak.collections.tts.models.hifigan import HifiGanModel
+    from seaspeak.collections.tts.models.tacotron2 import Tacotron2Model
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    modules=("base",),
+    modules=(
+        "base",
+        "tacotron2",
+    ),
     names={
         "seaspeak.collections.tts.models.base": ("SpectrogramGenerator", "Vocoder"),
+        "seaspeak.collections.tts.models.hifigan": ("HifiGanModel",),
+        "seaspeak.collections.tts.models.tacotron2": ("Tacotron2Model",),
     },
 )

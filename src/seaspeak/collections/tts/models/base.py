@@ -87,17 +87,25 @@ class Utterance(NamedTuple):
     words: list[SpokenWord]
 
 
-class SpectrogramGenerator(Model):
-    """Base of models that turn text into mel spectrograms; ``from_pretrained`` gives the right subclass.
-
-    A subclass defines ``parse(text) -> tokens (1, T)``, ``generate_spectrogram(tokens) -> (B, n_mels, T)``, and
-    ``synthesize`` if it knows when each word is spoken.
-    """
+class MelModel(Model):
+    """A model one side of which are mel spectrograms: those of the front end in its section ``preprocessor``."""
 
     @property
     def mel_recipe(self) -> MelRecipe:
         """How the spectrograms are made that it learnt from."""
         return MelRecipe.from_config(self.cfg.preprocessor)
+
+    def build_front_end(self, **overrides: Any) -> Any:
+        """Build the section ``preprocessor``, computing as the model's recipe says."""
+        return self.build(self.cfg.preprocessor, recipe=self.recipe, **overrides)
+
+
+class SpectrogramGenerator(MelModel):
+    """Base of models that turn text into mel spectrograms; ``from_pretrained`` gives the right subclass.
+
+    A subclass defines ``parse(text) -> tokens (1, T)``, ``generate_spectrogram(tokens) -> (B, n_mels, T)``, and
+    ``synthesize`` if it knows when each word is spoken.
+    """
 
     def parse(self, text: str, normalize: bool = True) -> Tensor:
         """Return the tokens (1, T) of a text, in which numbers and abbreviations are spoken out if ``normalize``."""
@@ -122,17 +130,12 @@ class SpectrogramGenerator(Model):
             return Utterance(self.generate_spectrogram(tokens=self.parse(text), **kwargs)[0], [])
 
 
-class Vocoder(Model):
+class Vocoder(MelModel):
     """Base of models that turn mel spectrograms into sound; ``from_pretrained`` gives the right subclass.
 
     A subclass defines ``convert_spectrogram_to_audio(spec) -> (B, samples)``, and ``stream`` if it need not have
     the whole spectrogram to begin.
     """
-
-    @property
-    def mel_recipe(self) -> MelRecipe:
-        """How the spectrograms are made that it understands."""
-        return MelRecipe.from_config(self.cfg.preprocessor)
 
     def convert_spectrogram_to_audio(self, spec: Tensor, **kwargs: Any) -> Tensor:
         """Return the sound (B, samples) of spectrograms (B, n_mels, T)."""
