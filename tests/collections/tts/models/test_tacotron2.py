@@ -224,3 +224,53 @@ def test_it_learns_a_few_utterances(fixture: Fixture) -> None:
     assert losses[-1] < 0.35 * losses[0]
     model.eval()
     assert float(model.validation_step(batch)["val_loss"]) < losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The '.*' does not have many workers")
+@pytest.mark.filterwarnings("ignore:`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+def test_the_packaged_recipe_trains_and_shows_alignments(shared: Path, tmp_path: Path) -> None:
+    import lightning.pytorch as pl
+    from lightning.pytorch.loggers import Logger
+    from omegaconf import OmegaConf
+
+    import seaspeak.collections.tts.configs as packaged
+
+    config = OmegaConf.load(Path(packaged.__file__).parent / "tacotron2.yaml")
+    changes = {"embedding_dim": 16, "guided_attention": 1.0, "postnet.postnet_embedding_dim": 16}
+    changes |= {f"decoder.{key}": 16 for key in ("prenet_dim", "attention_rnn_dim", "decoder_rnn_dim")}
+    for key in ("train_ds", "validation_ds"):
+        changes[f"{key}.dataset.manifest_filepath"] = str(shared / "data/fsdd/dev.json")
+        changes[f"{key}.dataset.max_utts"] = 4
+        changes[f"{key}.dataloader_params"] = {"batch_size": 2}
+    for name, value in changes.items():
+        OmegaConf.update(config, f"model.{name}", value, merge=False)
+
+    shown: dict[str, Tensor] = {}
+
+    class Pictures(Logger):
+        name, version, experiment = "pictures", 0, property(lambda self: self)
+
+        def add_image(self, name: str, image: Tensor, step: int) -> None:
+            shown[name] = image
+
+        def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None: ...
+
+        def log_hyperparams(self, params: object) -> None: ...
+
+    options: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(
+        max_epochs=1,
+        logger=Pictures(),
+        enable_checkpointing=False,
+        default_root_dir=tmp_path,
+        log_every_n_steps=1,
+        **options,
+    )
+    model = Tacotron2Model(cfg=config.model, trainer=trainer)
+    trainer.fit(model)
+    assert trainer.global_step == 2
+    assert 0 < float(model.logged["val_attention"]) <= 1
+    assert set(shown) == {"val_alignment", "val_mel_target", "val_mel_predicted"}
+    assert shown["val_mel_target"].shape[:2] == (3, 80)
+    assert all(0 <= float(image.min()) <= float(image.max()) <= 1 for image in shown.values())

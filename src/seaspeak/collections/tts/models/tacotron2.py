@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -275,7 +275,7 @@ class Tacotron2Model(SpectrogramGenerator):
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int = 0) -> dict[str, Tensor]:
         """Return the loss of (audio, audio length, tokens, token count) and log it."""
-        audio, audio_len, tokens, token_len = batch[:4]
+        audio, audio_len, tokens, token_len = _untyped(batch)
         followed = self(tokens=tokens, token_len=token_len, audio=audio, audio_len=audio_len)
         loss = self._loss_of(followed, followed.spec_target, followed.spec_target_len)
         if weight := float(self.cfg.get("guided_attention") or 0):
@@ -303,7 +303,7 @@ class Tacotron2Model(SpectrogramGenerator):
 
         ``val_attention`` is how sure the attention is of its token, 1 at best: it rises when alignment is learnt.
         """
-        audio, audio_len, tokens, token_len = batch[:4]
+        audio, audio_len, tokens, token_len = _untyped(batch)
         target, target_len = self.audio_to_melspec_precessor(audio, audio_len)
         spoken = self._spoken(self._encoded(tokens, token_len), token_len, max_steps=target.shape[2])
         if batch_idx == 0:
@@ -312,6 +312,11 @@ class Tacotron2Model(SpectrogramGenerator):
             log_picture(self, "val_mel_predicted", spoken.spec_pred_postnet[0])
         loss = self._loss_of(spoken, target, target_len)
         return {"val_loss": loss.detach(), "val_attention": spoken.alignments.amax(2).mean()}
+
+
+def _untyped(batch: Sequence[Tensor]) -> Iterator[Tensor]:
+    """The tensors of a batch without the types that its data set gave them: it calls tokens labels."""
+    return (tensor.detach() for tensor in batch[:4])
 
 
 def _words_in(spans: list[SpokenWord], alignment_TN: Tensor) -> list[SpokenWord]:
