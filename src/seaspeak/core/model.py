@@ -253,6 +253,7 @@ class Model(Trainable, NeuralModule):
     ) -> Model:
         """The model of a configuration, around existing weights."""
         chosen = cls._class_for(config)
+        config, state = chosen.adapt(config, state)
 
         def make() -> Model:
             return chosen(config, trainer=trainer) if trainer is not None else chosen(config)
@@ -260,6 +261,16 @@ class Model(Trainable, NeuralModule):
         device = torch.device(place or ("cuda" if torch.cuda.is_available() else "cpu"))
         ours = chosen.__module__.startswith("seaspeak.")
         return build(make, state, device=device, strict=strict, where=where, trusted=not ours)
+
+    @classmethod
+    def adapt(cls, config: DictConfig, state: Mapping[str, Tensor]) -> tuple[DictConfig, Mapping[str, Tensor]]:
+        """Return what was stored in the form that the class has today; here as it is.
+
+        Args:
+            config: the configuration; may be changed.
+            state: the weights by name.
+        """
+        return config, state
 
     @classmethod
     def _class_for(cls, config: DictConfig) -> type[Model]:

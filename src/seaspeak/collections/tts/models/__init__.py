@@ -10,16 +10,19 @@ if TYPE_CHECKING:
     from seaspeak.collections.tts.models.base import SpectrogramGenerator, Vocoder
     from seaspeak.collections.tts.models.hifigan import HifiGanModel
     from seaspeak.collections.tts.models.tacotron2 import Tacotron2Model
+    from seaspeak.collections.tts.models.waveglow import WaveGlowModel
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     modules=(
         "base",
         "tacotron2",
+        "waveglow",
     ),
     names={
         "seaspeak.collections.tts.models.base": ("SpectrogramGenerator", "Vocoder"),
         "seaspeak.collections.tts.models.hifigan": ("HifiGanModel",),
         "seaspeak.collections.tts.models.tacotron2": ("Tacotron2Model",),
+        "seaspeak.collections.tts.models.waveglow": ("WaveGlowModel",),
     },
 )
