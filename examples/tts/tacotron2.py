@@ -5,15 +5,19 @@ python examples/tts/tacotron2.py \
 """
 
 import pytorch_lightning as pl
+from omegaconf import DictConfig
+
 from seaspeak.collections.tts.models import Tacotron2Model
-from seaspeak.training import hydra_runner, exp_manager
+from seaspeak.training import exp_manager, hydra_runner
+
 
 @hydra_runner(config_path="conf", config_name="tacotron2")
-def main(cfg):
+def main(cfg: DictConfig) -> None:
     trainer = pl.Trainer(**cfg.trainer)
     exp_manager(trainer, cfg.get("exp_manager"))
     model = Tacotron2Model(cfg=cfg.model, trainer=trainer)
     trainer.fit(model)
+
 
 if __name__ == "__main__":
     main()

@@ -123,8 +123,8 @@ class Tacotron2Model(SpectrogramGenerator):
 
     def _parser_options(self) -> Mapping[str, Any]:
         sections = (self.cfg.get(key) for key in _SECTIONS)
-        found = next((section for section in sections if section is not None), {})
-        return dict(found.get("dataset") or found)
+        found: Mapping[str, Any] = next((section for section in sections if section is not None), {})
+        return found.get("dataset") or found
 
     def _spelt(self, text: str, normalize: bool) -> str:
         """A text as the labels can spell it: as in training where the configuration cleans texts, else by words."""
@@ -203,11 +203,15 @@ class Tacotron2Model(SpectrogramGenerator):
         input_types={"tokens": NeuralType("B T", EmbeddedTextType())},
         output_types={"spec": NeuralType("B D T", MelSpectrogramType())},
     )
-    def generate_spectrogram(self, tokens: Tensor) -> Tensor:
-        """Return spectrograms (B, D, T) of tokens (B, N); texts may be filled up with ``pad_id``.
+    def generate_spectrogram(self, tokens: Tensor, **kwargs: Any) -> Tensor:
+        """Return spectrograms (B, D, T) of tokens (B, N).
 
         Frames behind the end of the shorter ones are ``pad_value``. The prenet drops units at random: a seed
         (``torch.manual_seed``) gives the same frames again.
+
+        Args:
+            tokens: as ``parse`` gives them; shorter texts are filled up with ``pad_id``.
+            **kwargs: taken for the sake of other generators.
         """
         spoken = self._speak(tokens)
         if len(tokens) == 1:
@@ -294,7 +298,7 @@ class Tacotron2Model(SpectrogramGenerator):
             spec_target_len=target_len,
             pad_value=self.pad_value,
         )
-        return loss  # type: ignore[no-any-return]
+        return loss
 
     def validation_step(
         self, batch: Sequence[Tensor], batch_idx: int = 0, dataloader_idx: int = 0
