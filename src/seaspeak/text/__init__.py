@@ -13,6 +13,22 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    modules=["bytepair", "cleaners", "confidence", "ctc", "parsers", "timestamps", "transcript", "writers"],
+    modules=[
+        "bytepair",
+        "cleaners",
+        "confidence",
+        "ctc",
+        "g2p",
+        "heteronyms",
+        "letter_to_sound",
+        "parsers",
+        "pronunciations",
+        "speech_tokenizers",
+        "symbols",
+        "timestamps",
+        "transcript",
+        "words",
+        "writers",
+    ],
     names={"seaspeak.text.parsers": ["CharParser", "ENCharParser", "make_parser"]},
 )
