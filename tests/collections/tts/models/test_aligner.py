@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from seaspeak.collections.tts.models.aligner import AlignerModel
+from seaspeak.data import manifest
+
+CONFIG = {
+    "symbols_embedding_dim": 16,
+    "text_tokenizer": {
+        "_target_": "nemo.collections.common.tokenizers.text_to_speech.tts_tokenizers.EnglishCharsTokenizer",
+        "pad_with_space": True,
+    },
+    "preprocessor": {
+        "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
+        "sample_rate": 22050,
+        "features": 20,
+        "n_fft": 1024,
+        "window_size": None,
+        "n_window_size": 1024,
+        "window_stride": None,
+        "n_window_stride": 256,
+        "normalize": None,
+        "dither": 0.0,
+        "pad_to": 1,
+        "exact_pad": True,
+        "mag_power": 1.0,
+    },
+    "alignment_encoder": {
+        "_target_": "nemo.collections.tts.modules.aligner.AlignmentEncoder",
+        "n_text_channels": 16,
+        "n_mel_channels": 20,
+        "n_att_channels": 16,
+    },
+}
+
+
+@pytest.mark.slow
+def test_alignment_is_learnt_and_durations_fill_the_recording(shared: Path, tmp_path: Path) -> None:
+    lines = (shared / "data/kathleen/train.json").read_text().splitlines()[:60]
+    entries = sorted((json.loads(line) for line in lines), key=lambda entry: entry["duration"])[:4]
+    for entry in entries:
+        entry["audio_filepath"] = str(shared / "data/kathleen" / entry["audio_filepath"])
+    manifest.write(tmp_path / "few.json", entries)
+    section = {
+        "dataset": {"manifest_filepath": str(tmp_path / "few.json"), "sample_rate": 22050},
+        "dataloader_params": {"batch_size": 4},
+    }
+    torch.manual_seed(0)
+    model = AlignerModel(CONFIG)
+    model.setup_training_data(section)
+    batch = next(iter(model.train_dataloader()))
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    losses = []
+    for _ in range(40):
+        loss = model.training_step(batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.9 * losses[0]
+    assert model.write_durations(section, tmp_path) == 4
+    for entry in entries:
+        durations = torch.load(tmp_path / "durations" / f"{Path(entry['audio_filepath']).stem}.pt")
+        assert len(durations) == len(model.vocab.encode(entry["text"])) and durations.min() >= 1
+        assert abs(int(durations.sum()) - entry["duration"] * 22050 / 256) <= 1
