@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = attach(
         "symbols",
         "timestamps",
         "transcript",
+        "wordpiece",
         "words",
         "writers",
     ],

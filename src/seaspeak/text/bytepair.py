@@ -99,7 +99,7 @@ class BytePairTokenizer:
             best = min(pairwise(parts), key=lambda pair: self._rank.get(pair, len(self._rank)))
             if best not in self._rank:
                 break
-            parts = _joined(parts, best)
+            parts = join_pairs(parts, best, best[0] + best[1])
         return tuple(parts)
 
     def to_bytes(self) -> bytes:
@@ -125,13 +125,13 @@ class BytePairTokenizer:
             ) from error
 
 
-def _joined(parts: list[str], pair: tuple[str, str]) -> list[str]:
-    """Return ``parts`` with every ``pair`` of neighbours made one, from left to right."""
+def join_pairs(parts: list[str], pair: tuple[str, str], joined: str) -> list[str]:
+    """Return ``parts`` with every ``pair`` of neighbours written as ``joined``, from left to right."""
     out: list[str] = []
     place = 0
     while place < len(parts):
         if tuple(parts[place : place + 2]) == pair:
-            out.append(parts[place] + parts[place + 1])
+            out.append(joined)
             place += 2
         else:
             out.append(parts[place])
