@@ -23,7 +23,7 @@ def test_a_matrix_of_one_value_is_a_picture_too() -> None:
 def test_pictures_go_to_the_loggers_that_take_them() -> None:
     shown = []
     takes = SimpleNamespace(experiment=SimpleNamespace(add_image=lambda *given: shown.append(given)))
-    plain = SimpleNamespace(experiment=SimpleNamespace())
+    plain = SimpleNamespace()
     log_picture(SimpleNamespace(trainer=None), "a", torch.zeros(2, 2))
     log_picture(SimpleNamespace(trainer=SimpleNamespace(loggers=[plain, takes], global_step=3)), "b", torch.eye(2))
     assert [(name, image.shape, step) for name, image, step in shown] == [("b", (3, 2, 2), 3)]

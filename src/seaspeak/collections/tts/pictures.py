@@ -29,6 +29,6 @@ def log_picture(model: Any, name: str, matrix: Tensor) -> None:
     """Show a matrix (H, W) in every logger of the model's trainer that takes pictures; without one nothing happens."""
     trainer = model.trainer
     for logger in getattr(trainer, "loggers", None) or []:
-        add_image = getattr(logger.experiment, "add_image", None)
+        add_image = getattr(getattr(logger, "experiment", None), "add_image", None)
         if add_image is not None:
             add_image(name, picture(matrix), trainer.global_step)
