@@ -54,9 +54,9 @@ def test_alignment_is_learnt_and_durations_fill_the_recording(shared: Path, tmp_
     model = AlignerModel(CONFIG)
     model.setup_training_data(section)
     batch = next(iter(model.train_dataloader()))
-    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     losses = []
-    for _ in range(40):
+    for _ in range(60):
         loss = model.training_step(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
@@ -67,4 +67,4 @@ def test_alignment_is_learnt_and_durations_fill_the_recording(shared: Path, tmp_
     for entry in entries:
         durations = torch.load(tmp_path / "durations" / f"{Path(entry['audio_filepath']).stem}.pt")
         assert len(durations) == len(model.vocab.encode(entry["text"])) and durations.min() >= 1
-        assert abs(int(durations.sum()) - entry["duration"] * 22050 / 256) <= 1
+        assert 0 <= int(entry["duration"] * 22050) // 256 - int(durations.sum()) <= 1  # of an exact_pad front end
