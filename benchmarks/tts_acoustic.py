@@ -141,7 +141,7 @@ def draw_curve(losses: list[float], title: str, path: Path) -> None:
     means = [statistics.mean(losses[at : at + 10]) for at in range(0, len(losses), 10)]
     low, high = min(means), max(means)
     points = " ".join(
-        f"{60 + 420 * at / max(1, len(means) - 1):.1f},{30 + 170 * (high - mean) / (high - low):.1f}"
+        f"{60 + 420 * at / max(1, len(means) - 1):.1f},{30 + 170 * (high - mean) / (high - low or 1):.1f}"
         for at, mean in enumerate(means)
     )
     texts = [(60, 18, title), (60, 222, "0"), (440, 222, f"{len(losses)} steps"), (5, 36, f"{high:.2f}")]
