@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from seaspeak.text.parsers import CharParser as CharParser
     from seaspeak.text.parsers import ENCharParser as ENCharParser
     from seaspeak.text.parsers import make_parser as make_parser
+    from seaspeak.text.tokenizers import get_tokenizer as get_tokenizer
+    from seaspeak.text.tokenizers import get_tokenizer_list as get_tokenizer_list
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -20,16 +22,21 @@ __getattr__, __dir__, __all__ = attach(
         "ctc",
         "g2p",
         "heteronyms",
+        "huggingface",
         "letter_to_sound",
         "parsers",
         "pronunciations",
         "speech_tokenizers",
         "symbols",
         "timestamps",
+        "tokenizers",
         "transcript",
         "wordpiece",
         "words",
         "writers",
     ],
-    names={"seaspeak.text.parsers": ["CharParser", "ENCharParser", "make_parser"]},
+    names={
+        "seaspeak.text.parsers": ["CharParser", "ENCharParser", "make_parser"],
+        "seaspeak.text.tokenizers": ["get_tokenizer", "get_tokenizer_list"],
+    },
 )

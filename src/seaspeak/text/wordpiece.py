@@ -53,10 +53,12 @@ class WordPiece:
         lowercase: whether words are put into lower case.
         strip_accents: whether accents are taken away; by default, where ``lowercase`` is true.
         max_chars: a word with more characters is unknown as a whole.
+        unknown: the piece that stands for a word that cannot be covered.
+        special: pieces that are found in a text as they are written, before anything else is done with it.
 
     Raises:
         FileMissingError: the file does not exist.
-        DataError: the vocabulary has no ``[UNK]``.
+        DataError: the vocabulary has no piece ``unknown``.
 
     >>> pieces = WordPiece([*SPECIAL, "un", "##afford", "##able", "cafe", "!"])
     >>> pieces.tokens("Unaffordable Café!")
@@ -72,15 +74,18 @@ class WordPiece:
         lowercase: bool = True,
         strip_accents: bool | None = None,
         max_chars: int = MAX_CHARS,
+        unknown: str = UNK,
+        special: Sequence[str] = SPECIAL,
     ) -> None:
         self.pieces = read_vocabulary(vocab) if isinstance(vocab, str | Path) else list(vocab)
         self.lowercase = lowercase
         self.strip_accents = lowercase if strip_accents is None else strip_accents
         self.max_chars = max_chars
         self.vocab = {piece: place for place, piece in enumerate(self.pieces)}
-        self.unk_id = self.id_of(UNK)
+        self.unk_id = self.id_of(unknown)
         self._longest = max(map(len, self.pieces))
-        self._special = re.compile("|".join(re.escape(token) for token in SPECIAL if token in self.vocab))
+        known = sorted((token for token in special if token in self.vocab), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, known)) or r"(?!)")
         self._known: dict[str, tuple[int, ...]] = {}
 
     def __len__(self) -> int:
