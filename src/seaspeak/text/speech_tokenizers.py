@@ -68,14 +68,17 @@ class SpeechTokenizer:
         self._reported: set[str] = set()
 
     def __call__(self, text: str) -> list[int]:
+        """See `encode`."""
         return self.encode(text)
 
     def encode(self, text: str) -> list[int]:
         """Return the numbers of ``text``; what has no symbol is left out, and logged once."""
         return self._numbers(self._pieces(self._prepared(text)))[0]
 
-    def encode_words(self, text: str) -> tuple[list[int], list[WordSpan]]:
-        """Return the numbers of ``text``, and which of them each word takes.
+    def encode_words(self, text: str | Iterable[tuple[str, str]]) -> tuple[list[int], list[WordSpan]]:
+        """Return the numbers of a text, and which of them each word takes.
+
+        ``text`` may also be the pairs (as written, as spoken) that ``EnglishNormalizer.words`` gives.
 
         A word is what stands between blanks, with its punctuation, as it was written; its span goes from its first
         to its last phone or letter. What has neither gets no span.
@@ -83,8 +86,8 @@ class SpeechTokenizer:
         >>> EnglishCharsTokenizer().encode_words("Hi, you!")
         ([8, 9, 28, 0, 25, 15, 21, 30], [WordSpan(text='Hi,', start=0, end=2), WordSpan(text='you!', start=4, end=7)])
         """
-        words = text.split()
-        prepared = [self._prepared(word) for word in words]
+        pairs = [(word, word) for word in text.split()] if isinstance(text, str) else list(text)
+        prepared = [self._prepared(spoken) for _, spoken in pairs]
         begins = [0, *accumulate(len(word) + 1 for word in prepared)]
         numbers, origins = self._numbers(self._pieces(" ".join(prepared)))
         ends: dict[int, tuple[int, int]] = {}
@@ -92,7 +95,7 @@ class SpeechTokenizer:
             if origin is not None:
                 word = bisect_right(begins, origin) - 1
                 ends[word] = (ends[word][0] if word in ends else place, place + 1)
-        return numbers, [WordSpan(words[word], *ends[word]) for word in sorted(ends)]
+        return numbers, [WordSpan(pairs[word][0], *ends[word]) for word in sorted(ends)]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Return the symbols of ``tokens`` in a row, without padding and the like."""
