@@ -227,7 +227,7 @@ class _Watched:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.failure: OSError | None = None
-        self.seek, self.tell, self.flush = file.seek, file.tell, file.flush
+        self.seek, self.tell, self.flush, self.seekable = file.seek, file.tell, file.flush, file.seekable
 
     def write(self, data: bytes) -> int:
         try:
