@@ -104,6 +104,7 @@ def test_what_is_saved_is_what_is_restored(tmp_path: Path, storage: Any) -> None
         expected.abs().max()
     )
     assert list(again.state_dict()) == list(model.state_dict())
+    assert again.cfg.train_ds.dataset._target_  # NeMo's class looks for it
 
 
 def adapted(state: dict[str, torch.Tensor], config: Any) -> HifiGanModel:

@@ -96,6 +96,13 @@ class HifiGanModel(Vocoder):
                 state |= {f"{front_end}.{name}": tensor for name, tensor in made.state_dict().items()}
         return config, state
 
+    def _config_to_save(self) -> DictConfig:
+        """NeMo's class looks into the data section for the kind of data, also where there is none."""
+        config = super()._config_to_save()
+        if config.get("train_ds") is None:
+            config.train_ds = {"dataset": {"_target_": "nemo.collections.tts.data.dataset.VocoderDataset"}}
+        return config
+
     # --- speaking ---------------------------------------------------------------------------------------------------
 
     @property
