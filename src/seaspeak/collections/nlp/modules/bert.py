@@ -135,10 +135,10 @@ class BertEncoder(NeuralModule):
         return Encoded(x_BTD)
 
 
-def initialise(part: nn.Module, deviation: float) -> None:
+def initialise(part: nn.Module, std: float) -> None:
     """Give a part the random weights that BERT starts from."""
     if isinstance(part, nn.Linear | nn.Embedding):
-        nn.init.normal_(part.weight, std=deviation)
+        nn.init.normal_(part.weight, std=std)
     if isinstance(part, nn.Linear):
         nn.init.zeros_(part.bias)
     if isinstance(part, nn.Embedding) and part.padding_idx is not None:
