@@ -4,16 +4,20 @@ python examples/tts/aligner.py sup_data_path=sup model.train_ds.dataset.manifest
 """
 
 import pytorch_lightning as pl
+from omegaconf import DictConfig
+
 from seaspeak.collections.tts.models import AlignerModel
-from seaspeak.training import hydra_runner, exp_manager
+from seaspeak.training import exp_manager, hydra_runner
+
 
 @hydra_runner(config_path="conf", config_name="aligner")
-def main(cfg):
+def main(cfg: DictConfig) -> None:
     trainer = pl.Trainer(**cfg.trainer)
     exp_manager(trainer, cfg.get("exp_manager"))
     model = AlignerModel(cfg=cfg.model, trainer=trainer)
     trainer.fit(model)
     model.write_durations(cfg.model.train_ds, cfg.sup_data_path)
+
 
 if __name__ == "__main__":
     main()

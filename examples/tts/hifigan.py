@@ -8,15 +8,19 @@ of a generator see the comment at the top of those configurations.
 """
 
 import pytorch_lightning as pl
+from omegaconf import DictConfig
+
 from seaspeak.collections.tts.models import HifiGanModel
-from seaspeak.training import hydra_runner, exp_manager
+from seaspeak.training import exp_manager, hydra_runner
+
 
 @hydra_runner(config_path="conf", config_name="hifigan_v1")
-def main(cfg):
+def main(cfg: DictConfig) -> None:
     trainer = pl.Trainer(**cfg.trainer)
     exp_manager(trainer, cfg.get("exp_manager"))
     model = HifiGanModel(cfg=cfg.model, trainer=trainer)
     trainer.fit(model)
+
 
 if __name__ == "__main__":
     main()
