@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = attach(
         "confidence",
         "ctc",
         "g2p",
+        "graphones",
         "heteronyms",
         "huggingface",
         "letter_to_sound",
