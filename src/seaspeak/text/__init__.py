@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = attach(
         "graphones",
         "heteronyms",
         "huggingface",
+        "ipa",
         "letter_to_sound",
         "normalize",
         "numbers",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from string import ascii_lowercase
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from seaspeak.text.g2p import EnglishG2p, Spelt
 from seaspeak.text.symbols import CONSONANTS, PUNCTUATION, STRESSED_VOWELS, VOWELS
@@ -53,12 +53,14 @@ class SpeechTokenizer:
         space: str = " ",
         punctuation: Iterable[str] = PUNCTUATION,
         pad_with_space: bool = False,
+        single_spaces: bool = True,
     ) -> None:
         helpers = (
             [pad, oov] if add_blank_at is None else [pad, oov, blank] if add_blank_at == "last" else [pad, blank, oov]
         )
         self.tokens = [*tokens, *helpers]
         self.sep, self.pad_with_space = sep, pad_with_space
+        self._single_spaces = single_spaces
         self._number = {token: number for number, token in enumerate(self.tokens)}
         self._space, self._marks = space, frozenset(punctuation)
         self.space = self._number[space]
@@ -122,7 +124,7 @@ class SpeechTokenizer:
         for symbols, start in pieces:
             for symbol in symbols:
                 if symbol == self._space:
-                    if not numbers or numbers[-1] == self.space:
+                    if self._single_spaces and (not numbers or numbers[-1] == self.space):
                         continue
                     number: int | None = self.space
                 else:
@@ -210,7 +212,51 @@ class EnglishCharsTokenizer(BaseCharsTokenizer):
         )
 
 
-class EnglishPhonemesTokenizer(SpeechTokenizer):
+class G2p(Protocol):
+    """What turns a text into symbols, piece by piece."""
+
+    phoneme_probability: float | None
+
+    def pieces(self, text: str) -> Iterable[Spelt]:
+        """Yield the symbols of each piece of ``text``, and where it begins."""
+
+
+class PhonemesTokenizer(SpeechTokenizer):
+    """A tokenizer whose symbols a G2P gives; ``options`` are those of `SpeechTokenizer`."""
+
+    def __init__(
+        self,
+        g2p: G2p,
+        tokens: Iterable[str],
+        *,
+        silence: str | None,
+        text_preprocessing_func: Callable[[str], str],
+        **options: Any,
+    ) -> None:
+        super().__init__(tokens, **options)
+        self.g2p = g2p
+        self.phoneme_probability = g2p.phoneme_probability
+        self.silence = None if silence is None else self._number[silence]
+        self.text_preprocessing_func = text_preprocessing_func
+
+    def _prepared(self, text: str) -> str:
+        return self.text_preprocessing_func(text)
+
+    def _pieces(self, text: str) -> Iterable[Spelt]:
+        return self.g2p.pieces(text)
+
+    @contextmanager
+    def set_phone_prob(self, prob: float | None) -> Iterator[None]:
+        """Let words become phones with probability ``prob`` within the block."""
+        before = self.g2p.phoneme_probability
+        self.g2p.phoneme_probability = prob
+        try:
+            yield
+        finally:
+            self.g2p.phoneme_probability = before
+
+
+class EnglishPhonemesTokenizer(PhonemesTokenizer):
     """A blank, ARPAbet phones, maybe a to z, the apostrophe, and marks.
 
     Args:
@@ -246,8 +292,7 @@ class EnglishPhonemesTokenizer(SpeechTokenizer):
         pad_with_space: bool = False,
         text_preprocessing_func: Callable[[str], str] = plain_english,
     ) -> None:
-        self.phoneme_probability = getattr(g2p, "phoneme_probability", None)
-        self.chars = chars or self.phoneme_probability is not None
+        self.chars = chars or g2p.phoneme_probability is not None
         marks = list(non_default_punct_list or PUNCTUATION) if punct else []
         symbols = [
             space,
@@ -259,7 +304,10 @@ class EnglishPhonemesTokenizer(SpeechTokenizer):
             *marks,
         ]
         super().__init__(
+            g2p,
             symbols,
+            silence=silence,
+            text_preprocessing_func=text_preprocessing_func,
             oov=oov,
             sep=sep,
             add_blank_at=add_blank_at,
@@ -267,32 +315,7 @@ class EnglishPhonemesTokenizer(SpeechTokenizer):
             punctuation=marks,
             pad_with_space=pad_with_space,
         )
-        self.g2p, self.punct, self.stresses = g2p, punct, stresses
-        self.silence = None if silence is None else self._number[silence]
-        self.text_preprocessing_func = text_preprocessing_func
-
-    def _prepared(self, text: str) -> str:
-        return self.text_preprocessing_func(text)
-
-    def _pieces(self, text: str) -> Iterable[Spelt]:
-        return self.g2p.pieces(text)
+        self.punct, self.stresses = punct, stresses
 
     def _symbol(self, symbol: str) -> str:
         return symbol[:2] if not self.stresses and len(symbol) == 3 and symbol.isalnum() else symbol
-
-    @contextmanager
-    def set_phone_prob(self, prob: float | None) -> Iterator[None]:
-        """Let words become phones with probability ``prob`` within the block."""
-        with phone_probability(self.g2p, prob):
-            yield
-
-
-@contextmanager
-def phone_probability(g2p: Any, probability: float | None) -> Iterator[None]:
-    """Let ``g2p`` turn words into phones with another probability within the block."""
-    before = g2p.phoneme_probability
-    g2p.phoneme_probability = probability
-    try:
-        yield
-    finally:
-        g2p.phoneme_probability = before
