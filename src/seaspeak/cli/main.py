@@ -22,6 +22,8 @@ from seaspeak.core.errors import SeaspeakError
 COMMANDS = {
     "demo": "seaspeak.cli.demo",
     "transcribe": "seaspeak.cli.transcribe",
+    "punctuate": "seaspeak.cli.punctuate",
+    "speak": "seaspeak.cli.speak",
     "models": "seaspeak.cli.models",
     "info": "seaspeak.cli.info",
     "train": "seaspeak.cli.train",
