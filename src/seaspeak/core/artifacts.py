@@ -101,6 +101,10 @@ class Artifacts:
         self._found[key] = Artifact(stored, files.read(stored), None)
         return True
 
+    def add_content(self, key: str, name: str, content: bytes) -> None:
+        """Keep a file that was made here and lies nowhere yet."""
+        self._found[key] = Artifact(f"{hashlib.sha256(content).hexdigest()[:32]}_{name}", content, None)
+
     def keep(self, config: DictConfig, files: Files) -> None:
         """Keep every file that a configuration names, so that what a class does not ask for is saved again, too."""
         for key, value in texts(OmegaConf.to_container(config, resolve=False)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-CONFIGS = ("seaspeak.collections.asr.configs", "seaspeak.collections.tts.configs")
+CONFIGS = tuple(f"seaspeak.collections.{name}.configs" for name in ("asr", "nlp", "tts"))
 """Packages whose YAML files are found by name."""
 
 

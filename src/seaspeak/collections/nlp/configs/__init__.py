@@ -1,0 +1,1 @@
+"""Configurations that ship: one YAML file a model, with the sections model, trainer and exp_manager."""
