@@ -7,22 +7,12 @@ The dictionary is CMUdict, which ships, unless another one is given. Takes about
 
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from seaspeak.text.graphones import GraphoneModel, train
+from seaspeak.text.graphones import GraphoneModel, distance, train
 from seaspeak.text.letter_to_sound import pronounce
 from seaspeak.text.pronunciations import Dictionary, cmudict
-
-
-def distance(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many phones are to be changed, taken out or put in."""
-    row = list(range(len(other) + 1))
-    for place, first in enumerate(one, 1):
-        before, row[0] = row[0], place
-        for column, second in enumerate(other, 1):
-            before, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, before + (first != second))
-    return row[-1]
 
 
 def measure(name: str, words: list[str], dictionary: Dictionary, say: Callable[[str], tuple[str, ...]]) -> None:

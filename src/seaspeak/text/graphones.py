@@ -192,3 +192,17 @@ def _aligned(word: str, phones: tuple[str, ...], costs: dict[Graphone, float]) -
         row.append((word[place - 1], phones[used - size : used]))
         used -= size
     return row[::-1]
+
+
+def distance(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many phones are to be changed, taken out or put in, to make one row of the other.
+
+    >>> distance(["K", "AE1", "T"], ["K", "AH0", "T", "S"])
+    2
+    """
+    row = list(range(len(other) + 1))
+    for place, first in enumerate(one, 1):
+        before, row[0] = row[0], place
+        for column, second in enumerate(other, 1):
+            before, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, before + (first != second))
+    return row[-1]

@@ -115,7 +115,6 @@ ABBREVIATIONS = {
     "Gov": "governor",
     "Sen": "senator",
     "Rep": "representative",
-    "Pres": "president",
     "Jr": "junior",
     "Sr": "senior",
     "Ave": "avenue",
