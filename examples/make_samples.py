@@ -27,6 +27,14 @@ SENTENCES = {
     "train.mp3": ("slt", ["The last train to the city leaves at seven in the evening."]),
     "garden.flac": ("rms", ["My grandfather planted an apple tree for every child in the family."]),
     "weather.opus": ("slt", ["Tomorrow will be cold and bright, with a light wind from the north."]),
+    "letter.flac": (
+        "slt",
+        [
+            "Have you seen the letter from my sister?",
+            "She has found a small house near the river, and she wants to move there in the spring.",
+            "I think we should visit her.",
+        ],
+    ),
     "lighthouse.opus": (
         "rms",
         [
