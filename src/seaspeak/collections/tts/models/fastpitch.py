@@ -95,7 +95,7 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
             overrides["condition_types"] = sorted({*(section.get("condition_types") or ()), "add"})
         return self.build(section, **overrides)
 
-    def _vocabulary_size(self) -> dict[str, int]:
+    def _vocabulary_size(self) -> dict[str, Any]:
         if self.cfg.get("text_tokenizer") is None or not self.cfg.get("learn_alignment", False):
             return {}
         return {"n_embed": len(self.vocab.tokens), "padding_idx": self.vocab.pad}
@@ -130,7 +130,7 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
         },
         output_types={"spect": NeuralType("B D T", MelSpectrogramType())},
     )
-    def generate_spectrogram(
+    def generate_spectrogram(  # type: ignore[override]
         self,
         tokens: Tensor,
         speaker: int | Tensor | None = None,

@@ -66,11 +66,11 @@ class ConditionalLayerNorm(nn.LayerNorm):
         self.conditioned = conditioned
         if conditioned:
             del self.weight, self.bias
-            self.weight = nn.Linear(condition_width, width)  # type: ignore[assignment]
-            self.bias = nn.Linear(condition_width, width)  # type: ignore[assignment]
-            for layer, start in ((self.weight, 1.0), (self.bias, 0.0)):
+            for name, start in (("weight", 1.0), ("bias", 0.0)):
+                layer = nn.Linear(condition_width, width)
                 nn.init.zeros_(layer.weight)
                 nn.init.constant_(layer.bias, start)
+                self.add_module(name, layer)
 
     def forward(self, inputs: Tensor, conditioning: Tensor | None = None) -> Tensor:
         """Return the normalised input (B, T, D)."""
