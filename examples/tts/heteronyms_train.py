@@ -146,7 +146,7 @@ def main(path: Path, folder: Path) -> None:
             continue
         right = ways[word][row["wordid"]][0]
         reading = model.choose(word, around(row))
-        usual = max(model.readings[word], key=lambda one: one.count)
+        usual = max(model.readings[word], key=lambda one: one.examples)
         score["told apart by CMUdict"] += 1
         score["first of CMUdict"] += cmudict()[word][0] == right
         score["commonest reading"] += usual.phones == right

@@ -14,6 +14,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class GraphoneModel:
 
     def to_bytes(self) -> bytes:
         """Return the model as a compressed numpy archive."""
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for order, counts in enumerate(self._ngrams, 1):
             keys = np.array(sorted(counts), dtype=np.uint64)
             arrays[f"keys{order}"] = np.diff(keys, prepend=np.uint64(0))

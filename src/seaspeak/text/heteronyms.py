@@ -24,7 +24,7 @@ class Reading(NamedTuple):
 
     phones: tuple[str, ...]
     label: str
-    count: int
+    examples: int
     cues: Mapping[str, int]
 
 
@@ -59,7 +59,7 @@ class HeteronymModel:
     def _score(self, reading: Reading, around: Sequence[str]) -> float:
         shared, size = self.labels[reading.label], self._sizes[reading.label]
         own = sum(reading.cues.values())
-        score = math.log(reading.count + 0.5)
+        score = math.log(reading.examples + 0.5)
         for cue in around:
             usual = (shared.get(cue, 0) + _SHARED_WEIGHT / _KINDS) / (size + _SHARED_WEIGHT)
             score += math.log((reading.cues.get(cue, 0) + _OWN_WEIGHT * usual) / (own + _OWN_WEIGHT))
