@@ -14,7 +14,11 @@ CLASSIC = ";;; CMUdict\nREAD  R EH1 D\nREAD(1)  R IY1 D\n'BOUT  B AW1 T\n"
 CURRENT = "'bout B AW1 T\nread R EH1 D # past\nread(2) R IY1 D\n"
 
 
-@pytest.mark.parametrize("text", [CLASSIC, CURRENT, CURRENT.encode(), gzip.compress(CLASSIC.encode())])
+@pytest.mark.parametrize(
+    "text",
+    [CLASSIC, CURRENT, CURRENT.encode(), gzip.compress(CLASSIC.encode())],
+    ids=["classic", "current", "bytes", "gzip"],  # compressed bytes hold the time: no name for a test
+)
 def test_both_spellings_are_read(text: str | bytes) -> None:
     dictionary = Dictionary.parse(text)
     assert dictionary["read"] == [("R", "EH1", "D"), ("R", "IY1", "D")]
