@@ -24,6 +24,7 @@ COMMANDS = {
     "transcribe": "seaspeak.cli.transcribe",
     "punctuate": "seaspeak.cli.punctuate",
     "speak": "seaspeak.cli.speak",
+    "swap": "seaspeak.cli.swap",
     "models": "seaspeak.cli.models",
     "info": "seaspeak.cli.info",
     "train": "seaspeak.cli.train",
