@@ -97,7 +97,6 @@ def test_a_browser_shows_the_page_and_loads_both_players(width: int, swapper: Vo
     command += [
         f"--window-size={width},1600",
         "--enable-logging=stderr",
-        "--autoplay-policy=no-user-gesture-required",
         "--virtual-time-budget=10000",
         "--dump-dom",
     ]
