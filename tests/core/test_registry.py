@@ -46,8 +46,13 @@ def test_the_table_has_nemos_own_names_for_what_we_have(shared):
     ours = {
         name for (_, name), where in ROWS if name.startswith("nemo.") and not where.startswith("seaspeak.tutorials")
     }
-    newer = {name for name in ours - known if "WarmupHoldAnneal" in name}  # of 3.0, which the list does not have
-    assert ours - known == newer
+    elsewhere = (  # releases between those of the list (1.6 to 1.15), a module of 1.0 that it leaves out, and 3.0
+        "nemo.collections.tts.torch.",
+        "nemo.collections.tts.g2p.modules.",
+        "nemo.collections.asr.data.vocoder_dataset.",
+        "nemo.core.optim.lr_scheduler.WarmupHoldAnneal",
+    )
+    assert {name for name in ours - known if not name.startswith(elsewhere)} == set()
 
 
 def test_what_we_write_is_nemos_name():

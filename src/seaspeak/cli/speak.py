@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
@@ -104,7 +104,7 @@ def opened(output: str) -> Iterator[BinaryIO]:
             yield stream
         return
     try:
-        yield _Pipe(sys.stdout.buffer)
+        yield cast(BinaryIO, _Pipe(sys.stdout.buffer))
     except BrokenPipeError:
         raise  # whoever was listening has heard enough
     except OSError as error:

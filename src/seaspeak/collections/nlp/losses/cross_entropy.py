@@ -33,6 +33,8 @@ class CrossEntropyLoss(Loss):
         returns    a scalar, 0 with zero gradients where no place counts; (N,) over the places that count for ``none``
     """
 
+    weight: Tensor | None
+
     def __init__(
         self,
         logits_ndim: int = 2,

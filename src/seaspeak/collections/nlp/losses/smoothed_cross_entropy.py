@@ -50,13 +50,15 @@ class SmoothedCrossEntropyLoss(Loss):
     @typecheck()
     def forward(self, log_probs: LogProbs, labels: Labels, output_mask: OutputMask = None) -> LossOut:
         """Return the loss of a batch."""
-        if output_mask is None and self.pad_id is None:
-            raise ConfigError("which places count is not known", fix="give output_mask, or build the loss with pad_id")
-        mask = (labels != self.pad_id) if output_mask is None else output_mask
+        if output_mask is None:
+            if self.pad_id is None:
+                fix = "give output_mask, or build the loss with pad_id"
+                raise ConfigError("which places count is not known", fix=fix)
+            output_mask = labels.ne(self.pad_id)
         classes = log_probs.shape[-1]
         smoothing = classes * self.label_smoothing / (classes - 1)
         right = log_probs.gather(-1, labels[..., None]).squeeze(-1)
         score = (1 - smoothing) * right + smoothing * log_probs.mean(-1) if smoothing else right
         last = slice(-self.predict_last_k, None) if self.predict_last_k else slice(None)
-        kept = mask[:, last].to(score.dtype)
+        kept = output_mask[:, last].to(score.dtype)
         return -(score[:, last] * kept).sum() / (kept.sum() + self.eps)

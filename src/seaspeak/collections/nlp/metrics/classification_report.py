@@ -85,7 +85,8 @@ class ClassificationReport(nn.Module):
         }
         chosen = each if self.mode == "all" else averages[self.mode]
         table = self._table(each, support, averages)
-        return Report(*(score.float() for score in chosen), table)
+        precision, recall, f1 = (score.float() for score in chosen)
+        return Report(precision, recall, f1, table)
 
     def _table(self, each: list[Tensor], support: Tensor, averages: Mapping[str, list[Tensor]]) -> str:
         lines = [f"{'label':<50}{'precision':>12}{'recall':>12}{'f1':>12}{'support':>12}"]

@@ -111,6 +111,8 @@ class BertEncoder(NeuralModule):
         DataError: a sequence is longer than the encoder has positions.
     """
 
+    encoder: Any  # a plain Module that holds `layer`, as the names of the weights want it
+
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         shape = BertConfig.of(config)
@@ -186,6 +188,10 @@ class BertEmbeddings(nn.Module):
 class BertLayer(nn.Module):
     """Attention and a feed-forward network, each added to what it read and normalised."""
 
+    attention: Any  # plain Modules, nested as the names of the weights want it
+    intermediate: Any
+    output: Any
+
     def __init__(self, shape: BertConfig) -> None:
         super().__init__()
         width, inner, eps = shape.hidden_size, shape.intermediate_size, shape.layer_norm_eps
@@ -215,7 +221,7 @@ class BertLayer(nn.Module):
         x_BTD = self._add(self.attention.output, seen, x_BTD)
         return self._add(self.output, self.activation(self.intermediate.dense(x_BTD)), x_BTD)
 
-    def _add(self, part: nn.Module, new: Tensor, old: Tensor) -> Tensor:
+    def _add(self, part: Any, new: Tensor, old: Tensor) -> Tensor:
         added: Tensor = part.LayerNorm(self.dropout(part.dense(new)) + old)
         return added
 

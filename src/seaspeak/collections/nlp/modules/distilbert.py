@@ -54,6 +54,8 @@ class DistilBertEncoder(NeuralModule):
     Shapes: as for ``BertEncoder``; ``token_type_ids`` are accepted and not used.
     """
 
+    transformer: Any  # a plain Module that holds `layer`, as the names of the weights want it
+
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         known = {field.name for field in fields(DistilBertConfig)}
@@ -93,6 +95,9 @@ class _Embeddings(nn.Module):
 
 class DistilBertLayer(nn.Module):
     """Attention and a feed-forward network, each added to what it read and normalised."""
+
+    attention: Any  # plain Modules, nested as the names of the weights want it
+    ffn: Any
 
     def __init__(self, shape: DistilBertConfig) -> None:
         super().__init__()

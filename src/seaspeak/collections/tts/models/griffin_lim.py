@@ -57,9 +57,12 @@ class GriffinLimModel(Vocoder):
 
     def convert_linear_spectrogram_to_audio(self, spec: Tensor) -> Tensor:
         """Return the sound (B, samples) of magnitudes (B, n_fft // 2 + 1, T): as many samples as T frames take."""
-        hop = self.mel_recipe.hop_length
-        options = {"iterations": int(self.cfg.get("n_iters", 60)), "seed": int(self.cfg.get("seed", 0))}
-        return griffin_lim(F.pad(spec, (0, 1), mode="replicate"), hop_length=hop, **options)
+        return griffin_lim(
+            F.pad(spec, (0, 1), mode="replicate"),
+            hop_length=self.mel_recipe.hop_length,
+            iterations=int(self.cfg.get("n_iters", 60)),
+            seed=int(self.cfg.get("seed", 0)),
+        )
 
     @torch.no_grad()
     def convert_spectrogram_to_audio(self, spec: Tensor, **kwargs: Any) -> Tensor:

@@ -55,6 +55,9 @@ class HifiGanModel(Vocoder):
     automatic_optimization = False  # two optimisers take turns within a step
     _schedule_interval = ""
 
+    audio_to_melspec_precessor: Any  # NeMo's spelling, and part of the keys
+    trg_melspec_fn: Any
+
     def __init__(self, cfg: Configuration, trainer: Any = None) -> None:
         super().__init__(cfg=cfg, trainer=trainer)
         if missing := [key for key in ("preprocessor", "generator") if self.cfg.get(key) is None]:
@@ -209,18 +212,18 @@ class HifiGanModel(Vocoder):
         """Teach the discriminators, then the generator."""
         audio, lengths, mel = self._with_mels(batch)
         made = self.generator(x=mel).audio
-        generator_optimizer, judge_optimizer = self.optimizers()  # type: ignore[attr-defined]
+        generator_optimizer, judge_optimizer = self.optimizers()  # type: ignore[operator]
 
         judge_optimizer.zero_grad()
         judge_losses = {name: self._judge_loss(judge(audio, made.detach())) for name, judge in self._judges.items()}
         judge_loss = sum(judge_losses.values())
-        self.manual_backward(judge_loss)  # type: ignore[attr-defined]
+        self.manual_backward(judge_loss)  # type: ignore[operator]
         judge_optimizer.step()
 
         generator_optimizer.zero_grad()
         parts = self._generator_losses(audio, made, lengths)
         loss = sum(parts.values()) + (self._l1_factor - 1) * parts["g_l1_loss"]
-        self.manual_backward(loss)  # type: ignore[attr-defined]
+        self.manual_backward(loss)  # type: ignore[operator]
         generator_optimizer.step()
         self._step_schedules("step")
 
@@ -255,7 +258,7 @@ class HifiGanModel(Vocoder):
 
     def _step_schedules(self, interval: str) -> None:
         if self._schedule_interval == interval:
-            for schedule in self.lr_schedulers():  # type: ignore[attr-defined]
+            for schedule in self.lr_schedulers():  # type: ignore[operator]
                 schedule.step()
 
     def on_train_epoch_end(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -113,6 +113,9 @@ class Generator(NeuralModule):
     in the authors' and NeMo's code, where drawing them anew came after the normalisation and had no effect. On a CPU,
     without gradients, the same numbers come faster (``hifigan_fast.py``).
     """
+
+    ups: Any  # ModuleList of NormedConvTranspose1d
+    resblocks: Any  # for each stage a ModuleList of blocks
 
     def __init__(
         self,

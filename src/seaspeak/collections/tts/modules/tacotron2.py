@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +49,7 @@ class LinearNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_dim) -> (..., out_dim)."""
-        return self.linear_layer(x)  # type: ignore[no-any-return]
+        return self.linear_layer(x)
 
 
 class ConvNorm(nn.Module):
@@ -64,7 +64,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_dim, T) -> (B, out_dim, T)."""
-        return self.conv(x)  # type: ignore[no-any-return]
+        return self.conv(x)
 
 
 def _normed(in_dim: int, out_dim: int, kernel: int, gain: str) -> nn.Sequential:
@@ -105,6 +105,8 @@ class Encoder(NeuralModule):
 
 class Prenet(nn.Module):
     """Two layers with a dropout that is always on: it keeps the decoder from copying the frame before."""
+
+    layers: Any  # ModuleList of LinearNorm
 
     def __init__(self, in_dim: int, sizes: list[int], p_dropout: float) -> None:
         super().__init__()

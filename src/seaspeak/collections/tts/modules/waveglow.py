@@ -10,7 +10,7 @@ Shape letters in this file:
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -120,6 +120,8 @@ class WaveGlowModule(NeuralModule):
     Raises:
         ConfigError: sizes that do not fit each other.
     """
+
+    convinv: Any  # ModuleList of Invertible1x1Conv
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ spellings that archives use, torch's parametrisation and the plain weight, are t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,9 @@ def _split(conv: nn.Module) -> None:
 
 class NormedConv1d(nn.Conv1d):
     """``nn.Conv1d`` under weight normalisation; arguments and shapes are the same."""
+
+    weight_g: Tensor
+    weight_v: Tensor
 
     def __init__(self, *args: int, **kwargs: int) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
@@ -67,8 +71,9 @@ class NormedConvTranspose1d(nn.ConvTranspose1d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(B, C_in, T) -> (B, C_out, T')."""
+        padding = cast(tuple[int, ...], self.padding)  # a transposed convolution knows no padding by name
         return F.conv_transpose1d(
-            input, folded(self), self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+            input, folded(self), self.bias, self.stride, padding, self.output_padding, self.groups, self.dilation
         )
 
 
