@@ -26,6 +26,7 @@ def small(config: str = "hifigan_v1", **model: Any) -> Any:
     cfg.model.n_mels = 24
     cfg.model.train_ds = cfg.model.validation_ds = None
     cfg.model.debug = True
+    OmegaConf.set_struct(cfg, False)
     return OmegaConf.create(OmegaConf.to_container(OmegaConf.merge(cfg, {"model": model}), resolve=True)).model
 
 
