@@ -207,7 +207,7 @@ def _read_mel(path: Path) -> Tensor:
         else:
             mel = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # numpy's and torch's readers raise whatever damaged bytes lead them to
-        raise DataError(f"the spectrogram {path} cannot be read", got=str(error).splitlines()[0]) from error
+        raise DataError(f"the spectrogram {path} cannot be read", got=str(error).partition("\n")[0]) from error
     if not isinstance(mel, Tensor) or mel.ndim != 2:
         raise DataError(f"{path} holds no spectrogram", expected="an array (mel bands, frames)")
     return mel.float()
