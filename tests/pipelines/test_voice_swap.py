@@ -33,6 +33,7 @@ def test_everything_on_the_way_is_there(swapper: VoiceSwap) -> None:
     assert np.isfinite(result.samples).all() and result.sample_rate == 22050
     assert all(factor > 0 for factor in result.real_time_factors.values())
     assert result.heard.name == str(BOATS) and not result.left_out
+    assert result._repr_html_().count("<audio controls") == 2 and result.transcript.text in result._repr_html_()
 
 
 def test_the_graph_is_the_whole_in_one_call(swapper: VoiceSwap) -> None:

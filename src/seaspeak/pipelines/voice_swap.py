@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seaspeak.audio.io import read
+from seaspeak.audio.writing import encode
 from seaspeak.collections.asr.models import ASRModel
 from seaspeak.collections.nlp.models import PunctuationCapitalizationModel
 from seaspeak.collections.tts.models import SpectrogramGenerator, Vocoder
@@ -35,6 +37,7 @@ from seaspeak.core import Model, NeuralGraph, graph_input
 from seaspeak.core.errors import AudioError
 from seaspeak.core.types import AudioSignal, LengthsType, NeuralType
 from seaspeak.pipelines.models import Stage, load
+from seaspeak.pipelines.pictures import data_uri
 from seaspeak.pipelines.stages import Punctuation, Recognition, Synthesis, Vocoding
 from seaspeak.text.transcript import Transcript
 from seaspeak.text.unspeakable import unspeakable
@@ -121,6 +124,15 @@ class Swap:
             "hearing": self.heard.seconds / self.heard.recording_seconds,
             "speaking": self.seconds * self.sample_rate / len(self.samples),
         }
+
+    def _repr_html_(self) -> str:
+        """Show both recordings with their texts, in notebooks."""
+        pairs = (
+            (self.heard.recording, self.heard.recording_rate, self.transcript.text),
+            (self.samples, self.sample_rate, self.text),
+        )
+        sources = [(data_uri(encode(samples, rate, "flac"), "audio/flac"), text) for samples, rate, text in pairs]
+        return "".join(f'<p><audio controls src="{uri}"></audio><br>{escape(text)}</p>' for uri, text in sources)
 
 
 class VoiceSwap:
