@@ -113,6 +113,22 @@ def test_context_is_what_a_frame_depends_on(changes: dict[str, Any]) -> None:
     assert context - 1 <= reach <= context
 
 
+@pytest.mark.parametrize(
+    "changes", [{}, {**SINGLES, **THREE}, {"upsample_rates": [3, 2], "upsample_kernel_sizes": [7, 4]}]
+)
+@torch.no_grad()
+def test_inner_frames_are_those_of_the_whole(changes: dict[str, Any]) -> None:
+    generator = tiny(**changes)
+    context, hop = generator.context, generator.hop_length
+    spec = torch.randn(2, 6, 3 * context + 5)
+    whole = generator.plain(spec)
+    inner = generator.inner(spec[..., 2 : 2 * context + 6], context, context)
+    torch.testing.assert_close(inner, whole[..., (2 + context) * hop : (6 + context) * hop], rtol=0, atol=1e-6)
+    torch.testing.assert_close(generator.inner(spec, 0, 3), whole[..., : -3 * hop], rtol=0, atol=1e-6)
+    with torch.enable_grad():
+        torch.testing.assert_close(generator.inner(spec, 1, 3), whole[..., hop : -3 * hop], rtol=0, atol=1e-6)
+
+
 def test_lists_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(ConfigError, match="upsample_rates and upsample_kernel_sizes"):
         tiny(upsample_rates=[8, 8])

@@ -156,13 +156,11 @@ class HifiGanModel(Vocoder):
             **kwargs: taken for the sake of other vocoders.
         """
         self.check_spectrogram(spec)
-        context, hop = self.generator.context, self.generator.hop_length
-        start, size, frames = 0, first, spec.shape[2]
+        context, start, size, frames = self.generator.context, 0, first, spec.shape[2]
         while start < frames:
             end = frames if start + size + size // 2 >= frames else start + size
-            begin = max(start - context, 0)
-            audio = self.convert_spectrogram_to_audio(spec=spec[..., begin : min(end + context, frames)])
-            yield audio[:, (start - begin) * hop : (end - begin) * hop]
+            begin, stop = max(start - context, 0), min(end + context, frames)
+            yield self.generator.inner(spec[..., begin:stop], start - begin, stop - end).squeeze(1)
             start, size = end, min(2 * size, largest)
 
     # --- training ---------------------------------------------------------------------------------------------------

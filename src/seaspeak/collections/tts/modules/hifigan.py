@@ -177,6 +177,12 @@ class Generator(NeuralModule):
             return Sound(hifigan_fast.Folded.of(self)(x))
         return Sound(self.plain(x))
 
+    def inner(self, x: Tensor, lead: int, tail: int) -> Tensor:
+        """Return the samples of all frames but the first ``lead`` and the last ``tail``, which are context only."""
+        if hifigan_fast.suits(self, x):
+            return hifigan_fast.Folded.of(self)(x, lead, tail)
+        return self.plain(x)[..., lead * self.hop_length : (x.shape[2] - tail) * self.hop_length]
+
     def plain(self, x: Tensor) -> Tensor:
         """Return the same by the formulas as they are written: for training, export and comparison."""
         x = self.conv_pre(x)

@@ -184,12 +184,28 @@ class Folded:
             plan = _plans[generator] = cls(generator)
         return plan
 
-    def __call__(self, spec: Tensor) -> Tensor:
-        """(B, D, T) mel spectrograms -> (B, 1, samples)."""
+    @property
+    def _contexts(self) -> list[int]:
+        """Steps on either side of its output that what comes after each stage depends on."""
+        contexts = [self.post.reach]
+        for stage in reversed(self.stages[1:]):
+            contexts.append(-(-(contexts[-1] + stage.reach) // stage.up.rate) + 1)
+        return contexts[::-1]
+
+    def __call__(self, spec: Tensor, lead: int = 0, tail: int = 0) -> Tensor:
+        """(B, D, T) mel spectrograms -> (B, 1, samples of all frames but the first ``lead`` and the last ``tail``).
+
+        What only frames that are left out depend on is dropped after every stage.
+        """
         x = F.leaky_relu_(self.pre(_as_image(spec)), SLOPE)
-        for number, stage in enumerate(self.stages, start=1):
-            x = stage.tiled(x, SLOPE if number < len(self.stages) else _LAST_SLOPE)
-        return self.post(x).squeeze(2).tanh_()
+        slopes = [SLOPE] * (len(self.stages) - 1) + [_LAST_SLOPE]
+        for stage, slope, context in zip(self.stages, slopes, self._contexts, strict=True):
+            x = stage.tiled(x, slope)
+            lead, tail = lead * stage.up.rate, tail * stage.up.rate
+            x = x[..., max(lead - context, 0) : x.shape[-1] - max(tail - context, 0)]
+            lead, tail = min(lead, context), min(tail, context)
+        x = self.post(x)
+        return x[..., lead : x.shape[-1] - tail].squeeze(2).tanh_()
 
 
 def _as_image(signal: Tensor) -> Tensor:
