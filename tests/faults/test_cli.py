@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from seaspeak.cli.main import COMMANDS, app
 from tests.faults import recordings as make
+from tests.memory import measured
 
 pytestmark = pytest.mark.e2e
 
@@ -246,16 +247,10 @@ def test_two_hours_need_less_than_two_gigabytes(tmp_path: Path, archive: Path) -
     with soundfile.SoundFile(path, "w", make.RATE, 1) as stream:
         for _ in range(120):
             stream.write(minute)
-    program = (
-        "import resource, sys; from seaspeak.cli.main import app\n"
-        f"try: app({['transcribe', '-m', str(archive), str(path)]!r})\n"
-        "except SystemExit as end:\n"
-        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(end.code)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = measured("transcribe", "-m", archive, path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 h 00 min of audio" in done.stderr
-    assert int(done.stderr.splitlines()[-1]) * 1024 < 2e9
+    assert done.peak < 2e9
 
 
 def test_help_of_every_command_is_there() -> None:

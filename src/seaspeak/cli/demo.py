@@ -1,4 +1,4 @@
-"""``seaspeak demo``: the recordings that ship, transcribed by the model that ships."""
+"""``seaspeak demo``: a recording that ships, said in another voice by the models that ship."""
 
 from __future__ import annotations
 
@@ -11,64 +11,70 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seaspeak._version import __version__
 from seaspeak.cli.format import clock, columns
+from seaspeak.cli.results import write_file
+from seaspeak.cli.speak import opened
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from seaspeak.text.transcript import Transcript
+    from seaspeak.pipelines.voice_swap import Swap, VoiceSwap
+    from seaspeak.text.transcript import Word
 
-MODEL = "seaspeak_en_recogniser"
-WORDS_SHOWN = 12
+SAMPLE = "letter.flac"
+WORDS_SHOWN = 8
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
-def demo() -> None:
-    """Transcribe the recordings that ship with the model that ships: texts, word times, speed."""
+def demo(
+    folder: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Where the new recording and the report go.")
+    ] = Path("demo"),
+) -> None:
+    """Voice swap: a recording is recognised, punctuated, and said in another voice, all by models that ship."""
     from rich.console import Console
-    from rich.text import Text
+
+    from seaspeak.pipelines.voice_swap import VoiceSwap
 
     console = Console(highlight=False)
     console.width = min(console.width, 110)
-    entries = _entries()
-    console.print(f"[bold]Seaspeak {__version__}[/]: {len(entries)} recordings, transcribed by {MODEL}\n")
-    transcripts, elapsed = _transcribe([entry["path"] for entry in entries])
-    for entry, transcript in zip(entries, transcripts, strict=True):
-        console.print(f"[bold]{entry['audio_filepath']}[/]  {clock(entry['duration'])}, voice {entry['voice']}")
-        _print_words(console, "said", [Text(word, style="dim") for word in entry["text"].split()])
-        _print_words(console, "heard", _marked(entry["text"].split(), transcript.text.split()))
-        console.print()
-    first = entries[0]["audio_filepath"]
-    console.print(f"[bold]Word times[/] of {first}, in seconds, and confidence")
-    for word in transcripts[0].words[:WORDS_SHOWN]:
-        console.print(f"  {word.start:6.2f} - {word.end:5.2f}  [dim]{word.confidence:.2f}[/]  {word.text}")
-    console.print(_figures(entries, transcripts, elapsed), soft_wrap=True)
+    entry = _entry()
+    console.print(f"[bold]Seaspeak {__version__}[/]: voice swap of {SAMPLE}, {clock(entry['duration'])}\n")
+    started = time.perf_counter()
+    swapper = VoiceSwap()
+    loaded = time.perf_counter() - started
+    result = swapper(entry["path"])
+    _print_texts(console, entry["text"], result)
+    _print_times(console, result)
+    console.print(_figures(swapper, result, loaded), soft_wrap=True)
+    paths = _write(folder, swapper, result)
     console.print("\n[bold]Where to go next[/]")
     console.print(_next_steps(), soft_wrap=True)
+    console.print("\n[bold]Listen and look[/]")
+    console.print(columns([("recording", str(paths[0])), ("report", str(paths[1]))], indent="  "), soft_wrap=True)
 
 
-def _entries() -> list[dict[str, Any]]:
+def _entry() -> dict[str, Any]:
     folder = Path(str(files("seaspeak"))) / "assets" / "samples"
     lines = (folder / "manifest.json").read_text(encoding="utf-8").splitlines()
-    return [entry | {"path": str(folder / entry["audio_filepath"])} for entry in map(json.loads, lines)]
+    [entry] = (entry for entry in map(json.loads, lines) if entry["audio_filepath"] == SAMPLE)
+    return entry | {"path": str(folder / SAMPLE)}
 
 
-def _transcribe(paths: list[str]) -> tuple[list[Transcript], float]:
-    """Return the transcripts, and the seconds that they took once the model was loaded."""
-    from seaspeak.collections.asr.models import ASRModel
+def _print_texts(console: Console, said: str, result: Swap) -> None:
+    from rich.text import Text
 
-    model = ASRModel.from_pretrained(MODEL)
-    started = time.perf_counter()
-    transcripts = model.transcribe(paths, return_hypotheses=True, verbose=False)
-    return transcripts, time.perf_counter() - started
+    _print_words(console, "said", [Text(word, style="dim") for word in said.split()])
+    _print_words(console, "heard", _marked(said.split(), result.transcript.text.split()))
+    _print_words(console, "spoken", map(Text, result.text.split()))
 
 
 def _print_words(console: Console, title: str, words: Iterable[Text]) -> None:
@@ -90,27 +96,46 @@ def _marked(said: Sequence[str], heard: Sequence[str]) -> Iterator[Text]:
             yield Text(word, style="" if kind == "equal" else "bold red")
 
 
-def _figures(entries: Sequence[dict[str, Any]], transcripts: Sequence[Transcript], elapsed: float) -> str:
+def _print_times(console: Console, result: Swap) -> None:
+    def shown(word: Word) -> str:
+        return f"{word.start:6.2f} - {word.end:5.2f}"
+
+    console.print("\n[bold]Word times[/] in the recording, confidence; in the new voice")
+    pairs = zip(result.transcript.words, result.spoken.words, strict=False)
+    for heard, spoken in list(pairs)[:WORDS_SHOWN]:
+        console.print(f"  {shown(heard)}  [dim]{heard.confidence:.2f}[/]   {shown(spoken)}  {spoken.text}")
+
+
+def _figures(swapper: VoiceSwap, result: Swap, loaded: float) -> str:
     import torch
 
-    from seaspeak.collections.asr.metrics.wer import word_error_rate
-
-    seconds = sum(entry["duration"] for entry in entries)
-    errors = word_error_rate([t.text for t in transcripts], [entry["text"] for entry in entries])
     threads = "1 thread" if torch.get_num_threads() == 1 else f"{torch.get_num_threads()} threads"
+    factors = result.real_time_factors
     return (
-        f"\n[bold]{clock(seconds)}[/] of audio in [bold]{clock(elapsed)}[/] on {threads}: "
-        f"real-time factor [bold]{elapsed / seconds:.3f}[/]; {errors:.1%} of the words are wrong"
+        f"\n{', '.join(swapper.names.values())} on {threads}: loaded in {clock(loaded)};\n"
+        f"heard {clock(result.heard.recording_seconds)} at a real-time factor of [bold]{factors['hearing']:.3f}[/], "
+        f"spoke {clock(len(result.samples) / result.sample_rate)} at [bold]{factors['speaking']:.3f}[/]"
     )
+
+
+def _write(folder: Path, swapper: VoiceSwap, result: Swap) -> tuple[Path, Path]:
+    from seaspeak.audio.writing import AudioWriter
+    from seaspeak.pipelines.report import render
+
+    recording, report = folder.absolute() / "swapped.wav", folder.absolute() / "report.html"
+    with opened(str(recording)) as stream, AudioWriter(stream, sample_rate=result.sample_rate) as writer:
+        writer.write(result.samples)
+    write_file(report, render(result, swapper))
+    return recording, report
 
 
 def _next_steps() -> str:
     seaspeak = "seaspeak" if shutil.which("seaspeak") == os.path.abspath(sys.argv[0]) else sys.argv[0]
     rows = [
-        (f"{seaspeak} transcribe talk.mp3", "a recording of yours"),
+        (f"{seaspeak} swap talk.mp3 -o swapped.wav", "a recording of yours"),
+        (f'{seaspeak} speak "Good morning." -o hello.wav', "text to sound"),
         (f"{seaspeak} transcribe talks/ -o texts -f all", "a folder: texts, times, subtitles"),
         (f"{seaspeak} models", "other models, and what is on this machine"),
-        (f"{seaspeak} train --help", "a recogniser for your own data"),
         ("README.md, make docs", "the same in Python, and how it works"),
     ]
     return columns(rows, indent="  ")

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from seaspeak.core import Model
+from seaspeak.core import Model, pretrained
 from seaspeak.core.errors import ConfigError
 
 Stage = str | Path | Model
@@ -39,3 +39,8 @@ def load(kind: type[Model], stage: Stage, *, device: str | torch.device | None =
             fix="'seaspeak models' lists what there is",
         )
     return model.eval()
+
+
+def exists(name: str) -> bool:
+    """Whether the catalogue has a model called ``name``."""
+    return any(entry.name == name for entry in pretrained.catalogue())
