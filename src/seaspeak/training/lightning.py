@@ -141,7 +141,7 @@ def _collecting_step(cls: type[Any], name: str, outputs: str) -> Callable[..., A
     """An evaluation step whose result joins the collected ones, unless the model's own step has put one there."""
 
     @functools.wraps(getattr(cls, name))
-    def step(self: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+    def step(self: Any, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Any:
         collected = getattr(self, outputs)
         if collected and isinstance(collected[0], list):
             collected = collected[dataloader_idx]
