@@ -97,8 +97,8 @@ def test_differences_name_what_differs_and_both_values() -> None:
 def test_a_base_restores_the_class_of_the_archive(tmp_path: Path) -> None:
     Speaker({"preprocessor": FRONT_END}).save_to(tmp_path / "speaker.nemo")
     vocoder().save_to(tmp_path / "buzzer.nemo")
-    assert type(SpectrogramGenerator.restore_from(tmp_path / "speaker.nemo")) is Speaker
-    assert type(Vocoder.restore_from(tmp_path / "buzzer.nemo")) is Buzzer
+    assert isinstance(SpectrogramGenerator.restore_from(tmp_path / "speaker.nemo"), Speaker)
+    assert isinstance(Vocoder.restore_from(tmp_path / "buzzer.nemo"), Buzzer)
 
 
 def test_defaults_make_an_utterance_and_one_chunk() -> None:

@@ -39,7 +39,7 @@ def make(config: str = "hifigan_v1", **changes: Any) -> HifiGanModel:
 def test_sound_and_spectrograms_are_nemos(shared: Path, name: str) -> None:
     fixture = Fixture(shared / "fixtures/tts" / name)
     model = Model.restore_from(fixture.archive)
-    assert type(model) is HifiGanModel
+    assert isinstance(model, HifiGanModel)
     model.eval()
     spec = torch.from_numpy(fixture.io["spec"])
     fixture.assert_close("audio_from_convert_spectrogram_to_audio", model.convert_spectrogram_to_audio(spec=spec))

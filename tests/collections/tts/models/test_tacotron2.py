@@ -111,7 +111,7 @@ def test_the_base_finds_the_class_and_saving_keeps_everything(
 ) -> None:
     model.save_to(tmp_path / "again.nemo")
     again = SpectrogramGenerator.restore_from(tmp_path / "again.nemo")
-    assert type(again) is Tacotron2Model
+    assert isinstance(again, Tacotron2Model)
     assert again.cfg.target == "nemo.collections.tts.models.tacotron2.Tacotron2Model"
     assert again.state_dict().keys() == model.state_dict().keys()
     assert "audio_to_melspec_precessor.window" in again.state_dict()

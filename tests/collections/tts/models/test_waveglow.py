@@ -140,7 +140,7 @@ def test_speaking_changes_no_key_and_saving_keeps_the_sound(
     assert "waveglow.wavenet.0.start.weight_g" in keys and "waveglow.convinv.0.conv.weight" in keys
     model.save_to(tmp_path / "again.nemo")
     again = Vocoder.restore_from(tmp_path / "again.nemo")
-    assert type(again) is WaveGlowModel
+    assert isinstance(again, WaveGlowModel)
     assert again.cfg.target == "nemo.collections.tts.models.waveglow.WaveGlowModel"
     torch.testing.assert_close(again.waveglow.inverse(spec, z), model.waveglow.inverse(spec, z))
 
