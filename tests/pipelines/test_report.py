@@ -90,7 +90,9 @@ def test_a_browser_shows_the_page_and_loads_both_players(width: int, swapper: Vo
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("needs Chromium: apt install chromium")
-    result = swapper(SAMPLES / "boats.flac")
+    recording = tmp_path / f"a_name_that_{'never_' * 20}ends.flac"
+    shutil.copy(SAMPLES / "boats.flac", recording)
+    result = swapper(recording)
     page = tmp_path / "report.html"
     page.write_text(render(result, swapper).replace("<body>", f"<body>{PROBE}"), encoding="utf-8")
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]

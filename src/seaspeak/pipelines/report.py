@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 from importlib import resources
+from pathlib import Path
 from string import Template
 
 from seaspeak._version import __version__
@@ -24,7 +25,7 @@ def render(swap: Swap, swapper: VoiceSwap) -> str:
     heard = swap.heard
     page = Template(resources.files("seaspeak.pipelines").joinpath("report.html").read_text(encoding="utf-8"))
     return page.substitute(
-        title=escape(heard.name),
+        title=escape(Path(heard.name).name),
         version=escape(__version__),
         figures=_figures(swap),
         raw_words=_words(heard.transcript.words) or escape(heard.transcript.text),
