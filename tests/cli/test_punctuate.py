@@ -85,7 +85,7 @@ def test_what_fails_is_one_error_and_exit_code_1(
 def test_a_model_of_another_kind_is_refused(seaspeak: Seaspeak, archive: Path) -> None:
     result = seaspeak("punctuate", "-m", archive, stdin=b"a\n")
     assert result.exit_code == 1
-    assert "EncDecCTCModel cannot take the place of a PunctuationCapitalizationModel" in result.stderr
+    assert "EncDecCTCModel cannot take the place of PunctuationCapitalizationModel" in result.stderr
 
 
 def test_wrong_usage_is_exit_code_2(seaspeak: Seaspeak) -> None:

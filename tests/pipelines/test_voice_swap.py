@@ -95,10 +95,10 @@ def test_stages_by_archive_are_those_by_object(swapper: VoiceSwap, models: Model
 def test_a_model_in_the_wrong_place_is_named(models: Models, tmp_path: Path) -> None:
     places = voices.archives(tmp_path)
     with pytest.raises(
-        ConfigError, match=r"HifiGanModel cannot take the place of a SpectrogramGenerator[\s\S]*vocoder\.nemo"
+        ConfigError, match=r"HifiGanModel cannot take the place of SpectrogramGenerator[\s\S]*vocoder\.nemo"
     ):
         VoiceSwap(models.recognition.model, None, places["vocoder"], places["vocoder"])
-    with pytest.raises(ConfigError, match="FastPitchModel cannot take the place of a ASRModel"):
+    with pytest.raises(ConfigError, match="FastPitchModel cannot take the place of ASRModel"):
         VoiceSwap(voices.generator(), None, places["tts"], places["vocoder"])
     with pytest.raises(FileMissingError):
         VoiceSwap(models.recognition.model, None, tmp_path / "gone.nemo", places["vocoder"])

@@ -17,7 +17,7 @@ from seaspeak.cli.interrupts import Interrupts
 from seaspeak.cli.progress import Progress
 from seaspeak.cli.recordings import Recording, collect, is_one
 from seaspeak.cli.results import InOrder, IntoFolder, Results, write_out
-from seaspeak.core.errors import ConfigError, SeaspeakError
+from seaspeak.core.errors import SeaspeakError
 
 if TYPE_CHECKING:
     from seaspeak.text.transcript import Transcript
@@ -119,21 +119,11 @@ def _load(model: str, device: str, threads: int) -> Any:
     import torch
 
     from seaspeak.collections.asr.models import ASRModel
+    from seaspeak.pipelines.models import load
 
     if threads:
         torch.set_num_threads(threads)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    path = Path(model)
-    restore = ASRModel.restore_from if path.suffix == ".nemo" or path.is_file() else ASRModel.from_pretrained
-    recogniser = restore(model).eval()
-    try:
-        return recogniser.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch's answers to an unknown and to an absent device
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"the device {device!r} cannot be used", got=reason, fix="seaspeak doctor lists devices"
-        ) from error
+    return load(ASRModel, model, device=None if device == "auto" else device)
 
 
 @dataclass
