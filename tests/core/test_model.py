@@ -439,11 +439,11 @@ def test_a_model_that_lacks_a_set_up_says_which():
 
         test_step = validation_step
 
-    with pytest.raises(ModelError, match="no setup_training_data"):
+    with pytest.raises(ModelError, match="cannot set up train_ds"):
         Bare({"train_ds": {}})
-    with pytest.raises(ModelError, match="no setup_validation_data"):
+    with pytest.raises(ModelError, match="cannot set up validation_ds"):
         Bare({"validation_ds": {}})
-    with pytest.raises(ModelError, match="no setup_test_data"):
+    with pytest.raises(ModelError, match="cannot set up test_ds"):
         Bare({"test_ds": {}})
     with pytest.raises(ModelError, match="no training data"):
         Bare({}).train_dataloader()

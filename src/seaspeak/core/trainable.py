@@ -91,17 +91,31 @@ class Trainable:
 
     # --- data ---------------------------------------------------------------------------------------------------
 
+    def make_loader(self, section: DictConfig, *, key: str, shuffle: bool) -> Any:
+        """Make the loader of one set, or return None where the section names no data; a model defines this.
+
+        Args:
+            section: like ``cfg.train_ds``, with a single set.
+            key: what the section is called, for messages.
+            shuffle: whether it is training data.
+        """
+        raise ModelError(f"{type(self).__name__} cannot set up {key}: it defines no make_loader, nor setup of its own")
+
     def setup_training_data(self, train_data_config: Any) -> None:
         """Make ``self._train_dl`` from a section like ``cfg.train_ds``."""
-        raise ModelError(f"{type(self).__name__} cannot set up training data: it defines no setup_training_data")
+        self._train_dl = self._set_up_one("train_ds", train_data_config, shuffle=True)
 
     def setup_validation_data(self, val_data_config: Any) -> None:
         """Make ``self._validation_dl`` from a section like ``cfg.validation_ds`` with a single set."""
-        raise ModelError(f"{type(self).__name__} cannot set up validation data: it defines no setup_validation_data")
+        self._validation_dl = self._set_up_one("validation_ds", val_data_config, shuffle=False)
 
     def setup_test_data(self, test_data_config: Any) -> None:
         """Make ``self._test_dl`` from a section like ``cfg.test_ds`` with a single set."""
-        raise ModelError(f"{type(self).__name__} cannot set up test data: it defines no setup_test_data")
+        self._test_dl = self._set_up_one("test_ds", test_data_config, shuffle=False)
+
+    def _set_up_one(self, key: str, section: Any, *, shuffle: bool) -> Any:
+        self._cfg[key] = section = to_config(section)
+        return self.make_loader(section, key=key, shuffle=shuffle)
 
     def setup_multiple_validation_data(self, val_data_config: Any) -> None:
         """Set up every validation set that the section lists; their results are logged with prefixes."""

@@ -25,10 +25,10 @@ from seaspeak.core import processes
 from seaspeak.core.callbacks import ActionCallback, ActionState, Callback, SimpleLossLoggerCallback
 from seaspeak.core.errors import FileMissingError, TrainingError
 from seaspeak.core.modes import Optimization
-from seaspeak.core.module import NeuralModule
+from seaspeak.core.module import NeuralModule, evaluating
 from seaspeak.core.symbols import Symbol
 from seaspeak.training.first_generation import first_generation
-from seaspeak.training.values import BatchValues, evaluating
+from seaspeak.training.values import BatchValues
 
 log = logging.getLogger(__name__)
 

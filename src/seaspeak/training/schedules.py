@@ -361,16 +361,8 @@ class PolynomialDecayAnnealing(WarmupPolicy):
         return _polynomial(self, step - self.warmup_steps, self.end - self.warmup_steps, base)
 
 
-class PolynomialHoldDecayAnnealing(WarmupHoldPolicy):
+class PolynomialHoldDecayAnnealing(PolynomialDecayAnnealing, WarmupHoldPolicy):
     """As :class:`PolynomialDecayAnnealing` with ``q = (s - H) / (T - max(w, H))``."""
-
-    anneals = True
-
-    def __init__(
-        self, optimizer: Optimizer, *, max_steps: int, power: float = 1.0, cycle: bool = False, **kwargs: Any
-    ) -> None:
-        self.power, self.cycle = power, cycle
-        super().__init__(optimizer, max_steps=max_steps, **kwargs)
 
     def anneal(self, step: int, base: float) -> float:
         """Return the rate between hold and end."""
@@ -382,9 +374,7 @@ def _left(step: int, start: int, end: int) -> float:
     return (end - step) / (end - start) if end > start else 0.0
 
 
-def _polynomial(
-    schedule: PolynomialDecayAnnealing | PolynomialHoldDecayAnnealing, step: int, length: int, base: float
-) -> float:
+def _polynomial(schedule: PolynomialDecayAnnealing, step: int, length: int, base: float) -> float:
     """Return the rate ``step`` steps into a decay of ``length`` steps; a cycle stretches it to the next multiple."""
     if schedule.cycle and step > 0:
         length *= math.ceil(step / length)

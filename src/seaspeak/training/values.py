@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seaspeak.core.errors import TrainingError, UnknownNameError, nearest
 from seaspeak.core.graph import NeuralGraph, Symbol
@@ -99,15 +98,3 @@ class BatchValues:
                 return symbol
         names = sorted({symbol.name for symbol in self.symbols.values()})
         raise UnknownNameError(f"no tensor is called {name!r}", expected=", ".join(names), fix=nearest(name, names))
-
-
-@contextlib.contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode within a ``with`` block; afterwards every part is in its own mode again."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training

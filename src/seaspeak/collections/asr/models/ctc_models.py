@@ -264,23 +264,10 @@ class EncDecCTCModel(ASRModel):
 
     # --- training ---------------------------------------------------------------------------------------------------
 
-    def setup_training_data(self, train_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.train_ds``."""
-        self._train_dl = self._loader("train_ds", train_data_config, shuffle=True)
-
-    def setup_validation_data(self, val_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.validation_ds``."""
-        self._validation_dl = self._loader("validation_ds", val_data_config, shuffle=False)
-
-    def setup_test_data(self, test_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.test_ds``."""
-        self._test_dl = self._loader("test_ds", test_data_config, shuffle=False)
-
-    def _loader(self, key: str, section: Any, *, shuffle: bool) -> Any:
+    def make_loader(self, section: DictConfig, *, key: str, shuffle: bool) -> Any:
+        """Make the loader of a data section; None where it names no recordings."""
         from seaspeak.data.speech import build_loader
 
-        section = to_config(section)
-        self.cfg[key] = section
         if section.get("manifest_filepath") is None and section.get("tarred_audio_filepaths") is None:
             return None
         labels = section.get("labels") or self.cfg.get("labels") or self.cfg.decoder.get("vocabulary")

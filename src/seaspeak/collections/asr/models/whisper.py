@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional
 
@@ -110,23 +111,10 @@ class WhisperModel(ASRModel):
         inputs = torch.cat([prompt, torch.where(place < length, padded, self.end)[:, :-1]], dim=1)
         return inputs, functional.pad(written, (len(self.prompt) - 1, 0), value=_IGNORED)
 
-    def setup_training_data(self, train_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.train_ds``."""
-        self._train_dl = self._loader("train_ds", train_data_config, shuffle=True)
-
-    def setup_validation_data(self, val_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.validation_ds``."""
-        self._validation_dl = self._loader("validation_ds", val_data_config, shuffle=False)
-
-    def setup_test_data(self, test_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.test_ds``."""
-        self._test_dl = self._loader("test_ds", test_data_config, shuffle=False)
-
-    def _loader(self, key: str, section: Any, *, shuffle: bool) -> Any:
+    def make_loader(self, section: DictConfig, *, key: str, shuffle: bool) -> Any:
+        """Make the loader of a data section; None where it names no recordings."""
         from seaspeak.data.speech import build_loader
 
-        section = to_config(section)
-        self.cfg[key] = section
         if section.get("manifest_filepath") is None:
             return None
         return build_loader(section, tokenize=self.tokenizer.ids, shuffle=shuffle, section=key)
