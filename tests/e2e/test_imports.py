@@ -33,6 +33,15 @@ for module in pkgutil.walk_packages(seaspeak.__path__, "seaspeak."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 """
+VOICE = """
+from seaspeak.collections.tts.models import SpectrogramGenerator, Vocoder
+from seaspeak.collections.tts.speaking import Speaker
+"""
+LOAD_VOICE = """
+speaker = Speaker(
+    SpectrogramGenerator.from_pretrained("seaspeak_en_fastpitch"), Vocoder.from_pretrained("seaspeak_en_hifigan")
+)
+"""
 HEAVY = {
     "lightning",
     "pytorch_lightning",
@@ -78,6 +87,16 @@ def test_importing_a_recogniser_costs_torch_and_less_than_0_4_seconds() -> None:
     assert more < 0.4 * pace()
 
 
+@pytest.mark.slow
+def test_loading_the_voice_that_ships_costs_less_than_a_second() -> None:
+    assert cpu_seconds(VOICE + LOAD_VOICE, 3) - cpu_seconds(VOICE, 3) < 1.0 * pace()
+
+
+def test_loading_and_speaking_do_not_load_torchs_compiler() -> None:
+    speak = 'next(speaker.stream("Hello."))\n'
+    assert loaded(VOICE + LOAD_VOICE + speak).isdisjoint({"torch._dynamo", "sympy", *HEAVY})
+
+
 def test_help_costs_less_than_0_3_seconds_and_loads_no_torch() -> None:
     assert cpu_seconds(HELP) < 0.3 * pace()
     assert loaded(HELP).isdisjoint({"torch", "numpy", *HEAVY})
@@ -90,6 +109,7 @@ def test_help_costs_less_than_0_3_seconds_and_loads_no_torch() -> None:
         "import seaspeak.core, seaspeak.audio, seaspeak.text, seaspeak.data, seaspeak.tutorials, seaspeak.training",
         "import seaspeak.collections.asr, seaspeak.collections",
         "import seaspeak.text.ctc, seaspeak.text.transcript, seaspeak.text.writers, seaspeak.text.parsers",
+        "import seaspeak.text.g2p, seaspeak.text.normalize, seaspeak.text.sentences, seaspeak.text.speech_tokenizers",
         "import seaspeak.audio.io, seaspeak.audio.resample, seaspeak.audio.windows",
         "import seaspeak.collections.asr.transcription",
         "from seaspeak import SeaspeakError",

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from seaspeak.core import weights
 from seaspeak.core.archive import Archive
@@ -151,7 +152,7 @@ def build(
     """
     try:
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), _Unfilled():
                 module = make()
         except (NotImplementedError, RuntimeError):
             if not trusted:
@@ -169,6 +170,19 @@ def build(
         for part in _to_compute(module):
             weights.transplant(make() if part is module else _again(part), part)
     return module.to(device)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Lets nobody draw weights where there are no values: it would load torch's compiler, which takes seconds."""
+
+    _draws = frozenset([nn.init.normal_, nn.init.trunc_normal_, Tensor.normal_])
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in self._draws:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _to_compute(module: nn.Module) -> list[nn.Module]:

@@ -49,7 +49,9 @@ class PositionalEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("inv_freq", 1 / (10000 ** (torch.arange(0.0, width, 2.0) / width)))
+        self.register_buffer("inv_freq", torch.empty((width + 1) // 2))
+        if not self.get_buffer("inv_freq").is_meta:  # there it would load torch's compiler, which takes seconds
+            self.get_buffer("inv_freq").copy_(1 / (10000 ** (torch.arange(0.0, width, 2.0) / width)))
 
     def forward(self, positions: Tensor) -> Tensor:
         """Return (1, T, D) for positions (T,)."""

@@ -31,7 +31,9 @@ def _split(conv: nn.Module) -> None:
     """Replace the weight of a convolution by its length and direction."""
     weight = conv._parameters.pop("weight")
     assert weight is not None
-    conv.weight_g = nn.Parameter(lengths(weight.detach()))
+    # to compute it where there are no values would load torch's compiler, which takes seconds
+    shape = (len(weight), *[1] * (weight.ndim - 1))
+    conv.weight_g = nn.Parameter(weight.new_empty(shape) if weight.is_meta else lengths(weight.detach()))
     conv.weight_v = weight
 
 
