@@ -17,6 +17,14 @@ from seaspeak.core.errors import ConfigError
 from seaspeak.training.packaged import packaged_configs
 
 SHOWN = ("train_loss", "training_batch_wer", "val_loss", "val_wer")
+TRIED = {
+    "transcribe": "seaspeak transcribe FILE -m",
+    "add_punctuation_capitalization": "seaspeak punctuate FILE -m",
+    "generate_spectrogram": 'seaspeak speak "Hello." -o hello.wav --tts',
+    "convert_spectrogram_to_audio": 'seaspeak speak "Hello." -o hello.wav --vocoder',
+}
+"""How to try a model, by a verb that it has."""
+
 _RESUME = ("++exp_manager.resume_if_exists=true", "++exp_manager.resume_ignore_no_checkpoint=true")
 
 
@@ -159,7 +167,8 @@ def _results(trainer: Any, folder: Path) -> str:
             rows.append(("last", _short(saver.last_model_path)))
         if saver.nemo_path.exists():
             model = _short(saver.nemo_path)
-            rows += [("model", model), ("try it", f"seaspeak transcribe FILE -m {model}")]
+            rows.append(("model", model))
+            rows += [("try it", f"{how} {model}") for verb, how in TRIED.items() if hasattr(trainer.model, verb)]
     return "\n".join(f"{name:9}{text}" for name, text in rows)
 
 
