@@ -1,4 +1,4 @@
-"""Whether a module's parameters are still those that something was computed from."""
+"""Whether a module's parts and parameters are still those that something was computed from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Snapshot:
-    """Remembers the parameters and buffers of a module: which objects they are, and how often they were written to.
+    """Remembers parts, parameters and buffers of a module: which objects they are, and how often they were written to.
 
     >>> layer = nn.Linear(2, 2)
     >>> before = Snapshot(layer)
@@ -20,21 +20,18 @@ class Snapshot:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._state: list[tuple[dict[str, Any], str, Tensor, int]] = [
-            (tensors, name, tensor, _version(tensor))
+        self._state: list[tuple[dict[str, Any], str, Any, int]] = [
+            (held, name, value, _version(value))
             for part in module.modules()
-            for tensors in (part._parameters, part._buffers)
-            for name, tensor in tensors.items()
-            if tensor is not None
+            for held in (part._parameters, part._buffers, part._modules)
+            for name, value in held.items()
+            if value is not None
         ]
 
     def is_current(self) -> bool:
         """Whether every one is still the same object with the same content."""
-        return all(
-            tensors.get(name) is tensor and _version(tensor) == version
-            for tensors, name, tensor, version in self._state
-        )
+        return all(held.get(name) is value and _version(value) == version for held, name, value, version in self._state)
 
 
-def _version(tensor: Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version
+def _version(value: Tensor | nn.Module) -> int:
+    return -1 if isinstance(value, nn.Module) or value.is_inference() else value._version

@@ -13,8 +13,8 @@ from seaspeak.collections.nlp.data.masked_lm import MaskedBatch, MaskedTextDatas
 from seaspeak.collections.nlp.losses.cross_entropy import CrossEntropyLoss
 from seaspeak.collections.nlp.losses.smoothed_cross_entropy import SmoothedCrossEntropyLoss
 from seaspeak.collections.nlp.models.nlp_model import NLPModel
-from seaspeak.collections.nlp.modules.bert import Ids, OptionalIds, OptionalMask
 from seaspeak.collections.nlp.modules.bert_pretraining import BertPretrainingTokenClassifier, SequenceClassifier
+from seaspeak.collections.nlp.modules.encoder import Ids, OptionalIds, OptionalMask
 from seaspeak.core.config import Configuration, to_config
 from seaspeak.core.errors import ConfigError
 from seaspeak.core.types import LogitsType, LogprobsType, NeuralType

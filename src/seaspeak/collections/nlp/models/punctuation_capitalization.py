@@ -27,7 +27,7 @@ from seaspeak.collections.nlp.data.punctuation_windows import Merger, Window, cu
 from seaspeak.collections.nlp.losses.cross_entropy import AggregatorLoss, CrossEntropyLoss
 from seaspeak.collections.nlp.metrics.classification_report import ClassificationReport
 from seaspeak.collections.nlp.models.nlp_model import NLPModel
-from seaspeak.collections.nlp.modules.bert import Ids, OptionalIds, OptionalMask
+from seaspeak.collections.nlp.modules.encoder import Ids, OptionalIds, OptionalMask
 from seaspeak.collections.nlp.modules.token_classifier import TokenClassifier
 from seaspeak.core.config import Configuration, to_config
 from seaspeak.core.errors import ConfigError

@@ -6,8 +6,7 @@ import functools
 
 from torch import Tensor, nn
 
-from seaspeak.collections.nlp.modules.bert import activation as find_activation
-from seaspeak.collections.nlp.modules.bert import initialise
+from seaspeak.collections.nlp.modules.encoder import find_activation, initialise
 from seaspeak.collections.nlp.modules.token_classifier import Hidden, MultiLayerPerceptron
 from seaspeak.core.module import NeuralModule
 from seaspeak.core.types import LogitsType, LogprobsType, NeuralType

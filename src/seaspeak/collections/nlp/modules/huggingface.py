@@ -16,8 +16,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from seaspeak.collections.nlp.modules.bert import BertEncoder, Encoded, Ids, OptionalIds, OptionalMask
+from seaspeak.collections.nlp.modules.bert import BertEncoder
 from seaspeak.collections.nlp.modules.distilbert import DistilBertEncoder
+from seaspeak.collections.nlp.modules.encoder import Encoded, Ids, OptionalIds, OptionalMask
 from seaspeak.core import weights
 from seaspeak.core.errors import ConfigError, FileMissingError, require
 from seaspeak.core.module import NeuralModule

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from seaspeak.collections.nlp.modules.bert import activation as find_activation
-from seaspeak.collections.nlp.modules.bert import initialise
+from seaspeak.collections.nlp.modules.encoder import find_activation, initialise
 from seaspeak.core.module import NeuralModule
 from seaspeak.core.types import ChannelType, LogitsType, LogprobsType, NeuralType
 from seaspeak.core.typing import typecheck
