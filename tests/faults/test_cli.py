@@ -7,22 +7,17 @@ import re
 import resource
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import soundfile
-from typer.testing import CliRunner, Result
 
-from seaspeak.cli.main import COMMANDS, app
+from seaspeak.cli.main import COMMANDS
 from tests.faults import recordings as make
+from tests.faults.commands import SEASPEAK, as_in_a_terminal, errors, run, start, wait_until
 from tests.memory import measured
 
 pytestmark = pytest.mark.e2e
-
-SEASPEAK = [str(Path(sys.executable).with_name("seaspeak"))]
 
 
 @pytest.fixture(scope="session")
@@ -36,24 +31,6 @@ def good(tmp_path: Path) -> Path:
     path = tmp_path / "good.wav"
     soundfile.write(path, make.speech(1.5), make.RATE)
     return path
-
-
-def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(app, [str(each) for each in arguments], input=stdin)
-
-
-def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    words = SEASPEAK + [str(each) for each in arguments]
-    return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
-
-
-def as_in_a_terminal() -> None:
-    """Let Ctrl-C interrupt: a process that a shell started in the background is born deaf to it, with its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def errors(result: Result) -> list[str]:
-    return [line for line in result.stderr.splitlines() if line.startswith("seaspeak: ")]
 
 
 @pytest.mark.parametrize("name", make.BROKEN)
@@ -231,13 +208,6 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_with_130(where: str, tmp_path: Pat
         assert len([path for path in out.iterdir() if path.suffix == ".txt"]) == len(list(out.iterdir())) == done
     else:
         assert len((printed + rest).splitlines()) == done
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition() and process.poll() is None:
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

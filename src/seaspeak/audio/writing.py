@@ -9,11 +9,13 @@ What goes into a pipe can be played while it is made; a header that would tell t
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -62,17 +64,25 @@ class AudioWriter:
         if format not in (*FORMATS, RAW):
             raise ConfigError(f"no sound format is called {format!r}", expected=", ".join((*FORMATS, RAW)))
         self.num_samples = 0
-        self._stream, self._file = stream, None
+        self._stream = stream
+        self._file: soundfile.SoundFile | None = None
         if format == RAW:
             return
         pipe = not stream.seekable()
         if pipe and format == "wav":
             stream.write(_endless_header(sample_rate))
             return
-        target: Any = _Forward(stream) if pipe else stream
-        self._file = soundfile.SoundFile(
-            target, "w", sample_rate, 1, subtype=_SUBTYPES[format], format=format.upper(), closefd=False
-        )
+        self._target = _Pipe(stream) if pipe else _Target(stream)
+        with self._target.failing():
+            self._file = soundfile.SoundFile(
+                cast(Any, self._target),
+                "w",
+                sample_rate,
+                1,
+                subtype=_SUBTYPES[format],
+                format=format.upper(),
+                closefd=False,
+            )
 
     def write(self, samples: NDArray[np.float32]) -> None:
         """Write samples (num_samples,) between -1 and 1; what lies beyond is cut off."""
@@ -81,7 +91,8 @@ class AudioWriter:
         whole = np.clip(np.rint(np.asarray(samples, np.float32) * 32767), -32768, 32767).astype("<i2")
         self.num_samples += len(whole)
         if self._file is not None:
-            self._file.write(whole)
+            with self._target.failing():
+                self._file.write(whole)
         else:
             self._stream.write(whole.tobytes())
         self._stream.flush()
@@ -89,7 +100,8 @@ class AudioWriter:
     def close(self) -> None:
         """Write what the format keeps for the end."""
         if self._file is not None:
-            self._file.close()
+            with self._target.failing():
+                self._file.close()
         self._stream.flush()
 
     def __enter__(self) -> AudioWriter:
@@ -109,32 +121,72 @@ def encode(samples: NDArray[np.float32], sample_rate: int, format: str = "wav") 
     return stream.getvalue()
 
 
-class _Forward:
-    """A pipe as the encoder wants it: it tells where it is; what would go back to correct a header is left out."""
+class _Target:
+    """A file as the encoder wants it. Nothing can be raised through C: what goes wrong is kept, and raised after."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._place, self._end = stream, 0, 0
+        self._stream = stream
+        self._failure: BaseException | None = None
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Raise what went wrong within, rather than the encoder's own guess."""
+        try:
+            yield
+        finally:
+            if self._failure is not None:
+                raise self._failure
 
     def write(self, data: bytes) -> int:
-        data = bytes(data)
-        if self._place == self._end:
-            self._stream.write(data)
-            self._end += len(data)
-        self._place += len(data)
-        return len(data)
+        return self._tried(lambda: self._put(bytes(data)))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._end}[whence]
-        return self._place
+        return self._tried(lambda: self._go(offset, whence))
 
     def tell(self) -> int:
-        return self._place
+        return self._tried(self._stream.tell)
 
     def read(self, size: int = -1) -> bytes:
         return b""
 
     def flush(self) -> None:
         self._stream.flush()
+
+    def _put(self, data: bytes) -> int:
+        return self._stream.write(data)
+
+    def _go(self, offset: int, whence: int) -> int:
+        return self._stream.seek(offset, whence)
+
+    def _tried(self, call: Callable[[], int]) -> int:
+        if self._failure is None:
+            try:
+                return call()
+            except BaseException as error:  # Ctrl-C too
+                self._failure = error
+        return 0
+
+
+class _Pipe(_Target):
+    """A pipe, which tells where it is; what would go back to correct a header is left out."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream)
+        self._place, self._end = 0, 0
+
+    def _put(self, data: bytes) -> int:
+        if self._place == self._end:
+            self._stream.write(data)
+            self._end += len(data)
+        self._place += len(data)
+        return len(data)
+
+    def _go(self, offset: int, whence: int) -> int:
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._end}[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
 
 
 def _endless_header(sample_rate: int) -> bytes:

@@ -128,4 +128,4 @@ def write_out(text: str, stream: IO[str] | None = None) -> None:
 
 
 def _storage(problem: str, error: OSError) -> StorageError:
-    return StorageError(problem, got=error.strerror or str(error), fix="choose another place with -o DIR")
+    return StorageError(problem, got=error.strerror or str(error), fix="choose another place")

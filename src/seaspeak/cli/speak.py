@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 import typer
 
 from seaspeak.cli.progress import Progress
-from seaspeak.cli.results import write_file
+from seaspeak.cli.results import check_folder, write_file
 from seaspeak.core.errors import ConfigError, DataError, FileMissingError, StorageError, nearest
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def speak(
         raise typer.BadParameter("--raw is a format of its own", param_hint="--format")
     kind = sound_format(output or "-", "raw" if raw else form and form.value)
     times_kind = None if times is None else _times_format(times)
+    if times is not None:
+        check_folder(times.parent)
     content = _content(text)
     from seaspeak.collections.tts.speaking import describe_left_out, nothing_to_say, sentences_of, transcript_of
     from seaspeak.text.unspeakable import unspeakable
@@ -97,28 +99,18 @@ def opened(output: str) -> Iterator[BinaryIO]:
     Raises:
         StorageError: it cannot be written.
     """
-    if output != "-":
-        from seaspeak.core.archive import atomic
+    from seaspeak.core.archive import OneWay, atomic
 
+    if output != "-":
         with atomic(Path(output)) as stream:
             yield stream
         return
     try:
-        yield cast(BinaryIO, _Pipe(sys.stdout.buffer))
+        yield cast(BinaryIO, OneWay(sys.stdout.buffer))
     except BrokenPipeError:
         raise  # whoever was listening has heard enough
     except OSError as error:
         raise StorageError("standard output cannot be written", got=error.strerror or str(error)) from error
-
-
-class _Pipe:
-    """Standard output as a stream that is never wound back, even where it is a file."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.write, self.flush = stream.write, stream.flush
-
-    def seekable(self) -> bool:
-        return False
 
 
 def _times_format(path: Path) -> str:

@@ -193,19 +193,25 @@ def write(
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of ``path`` when the block ends well, and vanishes when it does not.
 
+    A pipe or a device, such as ``/dev/stdout``, stays in its place and is written into.
+
     Raises:
         StorageError: writing failed; ``path`` is as it was.
     """
     temporary: str | None = None
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            with path.open("wb") as file:
+                yield cast(BinaryIO, OneWay(file))
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "w+b") as file:
-            watched = _Watched(file)
+        with os.fdopen(handle, "w+b") as part:
+            watched = _Watched(part)
             try:
                 yield cast(BinaryIO, watched)
-                file.flush()
-                os.fsync(file.fileno())
+                part.flush()
+                os.fsync(part.fileno())
             except BaseException as error:
                 raise (watched.failure or error) from error
         os.chmod(temporary, _mode(path))
@@ -219,6 +225,17 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+class OneWay:
+    """A stream that is never wound back, even where it could be."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write, self.flush = stream.write, stream.flush
+
+    def seekable(self) -> bool:
+        """Say no."""
+        return False
 
 
 class _Watched:
