@@ -1,15 +1,12 @@
-"""Sentences of a text, and what of it has no sound."""
+"""Sentences of a text."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seaspeak.text.sentences import split
-from seaspeak.text.unspeakable import unspeakable
 
 
 @pytest.mark.parametrize(
@@ -41,8 +38,3 @@ def test_nothing_is_lost_and_the_limit_is_kept(text: str, limit: int) -> None:
     parts = split(text, limit)
     assert "".join("".join(parts).split()) == "".join(text.split())
     assert all(0 < len(part) <= limit for part in parts)
-
-
-def test_symbols_without_a_sound_are_counted() -> None:
-    assert unspeakable("Café “naïve” — 5 € ½ m²…") == Counter()
-    assert unspeakable("Hi 😀😀 世界 👩‍🚀") == Counter({"😀": 2, "世": 1, "界": 1, "👩": 1, "🚀": 1})

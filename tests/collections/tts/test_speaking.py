@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seaspeak.collections.tts.speaking import Speaker, describe_left_out, sentences_of
@@ -106,6 +106,28 @@ def test_symbols_that_cannot_be_spoken_are_left_out_and_counted(speaker: Speaker
     assert describe_left_out(speech.left_out) == "left out 3 symbols that cannot be spoken: 2 × '語', 1 × '🎉'"
 
 
+@pytest.mark.parametrize("speed", [1, 4])
+@pytest.mark.parametrize("text", ["N", "a", "I.", "7", "é"])
+def test_the_shortest_texts_are_heard(text: str, speed: float, pair: tuple[Any, Any]) -> None:
+    pair[0].fastpitch.duration_predictor.fc.bias.data.fill_(-3.0)  # no token would last a frame
+    try:
+        speech = Speaker(*pair, speed=speed, pause=0).speak(text)
+    finally:
+        pair[0].fastpitch.duration_predictor.fc.bias.data.fill_(1.8)
+    assert len(speech.samples) == 256 and [word.text for word in speech.transcript.words] == [text]
+
+
+def test_what_is_written_is_timed_and_what_it_means_is_spoken(speaker: Speaker) -> None:
+    written = "Dr. Smith paid $3.50 on 12/05/2021 at 10:30 for 5 km."
+    spoken = (
+        "doctor Smith paid three dollars and fifty cents on december fifth twenty twenty one at ten thirty "
+        "for five kilometers."
+    )
+    speech = speaker.speak(written)
+    np.testing.assert_array_equal(speech.samples, speaker.speak(spoken).samples)
+    assert [word.text for word in speech.transcript.words] == written.split() and speech.transcript.text == written
+
+
 @pytest.mark.parametrize("text", ["", "  \n ", "...", "?!", "- — -", "🎉", "漢字"])
 def test_a_text_without_words_is_one_clear_error(text: str, speaker: Speaker) -> None:
     with pytest.raises(DataError, match="there is nothing to say"):
@@ -113,6 +135,8 @@ def test_a_text_without_words_is_one_clear_error(text: str, speaker: Speaker) ->
 
 
 @given(text=st.text(max_size=40))
+@example(text="N")  # of which nothing is heard but for the one frame that every text gets
+@example(text="9" * 60)
 @settings(max_examples=15)
 def test_any_text_is_spoken_or_refused_in_plain_words(text: str, speaker: Speaker) -> None:
     try:

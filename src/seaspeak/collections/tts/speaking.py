@@ -24,11 +24,9 @@ from torch import Tensor
 
 from seaspeak.collections.tts.models.base import SpectrogramGenerator, Utterance, Vocoder, check_fit
 from seaspeak.core.errors import DataError, ModelError
-from seaspeak.text.normalize import EnglishNormalizer
 from seaspeak.text.sentences import split
 from seaspeak.text.transcript import Segment, Transcript, Word
-from seaspeak.text.unspeakable import unspeakable
-from seaspeak.text.words import plain_english
+from seaspeak.text.unspeakable import speakable, unspeakable
 
 Samples = NDArray[np.float32]
 T = TypeVar("T")
@@ -152,15 +150,14 @@ class Speaker:
         Raises:
             DataError: there is nothing in it that can be spoken.
         """
-        sentences = sentences_of(text)
-        if not sentences:
-            raise nothing_to_say(text)
         lot = _Lot(self.seed)
         spoken = 0
-        for sentence in sentences:
+        for sentence in _sentences(text):
             for chunk in self._say(sentence, spoken / self.sample_rate, lot):
                 spoken += len(chunk.samples)
                 yield chunk
+        if not spoken:
+            raise nothing_to_say(text)
 
     def _say(self, text: str, start: float, lot: _Lot) -> Iterator[Chunk]:
         """Yield one sentence, which begins ``start`` seconds after the first, and the pause after it."""
@@ -192,9 +189,11 @@ class Speaker:
 
 def sentences_of(text: str) -> list[str]:
     """Return the sentences of a text that have something to say, without the symbols that cannot be spoken."""
-    for symbol in unspeakable(text):
-        text = text.replace(symbol, " ")
-    return [sentence for sentence in split(text) if _says_something(sentence)]
+    return list(_sentences(text))
+
+
+def _sentences(text: str) -> Iterator[str]:
+    return filter(None, map(speakable, split(text)))
 
 
 def nothing_to_say(text: str) -> DataError:
@@ -217,11 +216,6 @@ def describe_left_out(left_out: Counter[str]) -> str:
     named = ", ".join(f"{times} × {symbol!r}" for symbol, times in left_out.most_common(8))
     more = f" and {len(left_out) - 8} others" if len(left_out) > 8 else ""
     return f"left out {count} symbol{'s' * (count > 1)} that cannot be spoken: {named}{more}"
-
-
-def _says_something(sentence: str) -> bool:
-    spoken = plain_english(EnglishNormalizer()(sentence))
-    return any(character.isascii() and character.isalnum() for character in spoken)
 
 
 class _Lot:

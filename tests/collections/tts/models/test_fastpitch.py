@@ -121,6 +121,17 @@ def test_words_know_their_frames(aligned: Fixture) -> None:
         model.synthesize("...")
 
 
+@torch.no_grad()
+def test_a_text_that_would_last_no_frame_lasts_one(plain: Fixture) -> None:
+    module = as_nemo_batches(plain).fastpitch
+    module.duration_predictor.fc.bias.fill_(-9.0)
+    text = tensor(plain, "text")
+    for pace in (1.0, 3.0, torch.full(text.shape, 0.5)):
+        spect, frames, durations, *_ = module.infer(text=text, pace=pace)
+        assert frames.tolist() == [1] * len(text) and spect.shape[2] == 1
+        assert module.frames(durations, pace).sum(1).tolist() == frames.tolist()
+
+
 def test_pitch_and_pace_are_heard(aligned: Fixture) -> None:
     model = FastPitchModel.restore_from(aligned.archive).eval()
     tokens = model.parse("hello world")

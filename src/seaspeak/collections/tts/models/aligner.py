@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seaspeak.collections.tts.data.dataset import build_loader, save_tensor
 from seaspeak.collections.tts.losses.aligner import BinLoss, ForwardSumLoss
-from seaspeak.collections.tts.models.text_front_end import ReadsText, spoken_out
+from seaspeak.collections.tts.models.text_front_end import ReadsText
 from seaspeak.collections.tts.modules.aligner import binarize_attention
 from seaspeak.collections.tts.modules.transformer import mask_from_lens
 from seaspeak.collections.tts.pictures import log_picture
@@ -59,7 +59,7 @@ class AlignerModel(ReadsText):
         self.cfg[key] = section = to_config(section)
         if section.dataset.get("manifest_filepath") is None:
             return None
-        options = {"text_tokenizer": self.vocab, "text_normalizer": spoken_out}
+        options = {"text_tokenizer": self.vocab, "text_normalizer": self.text_normalizer}
         return build_loader(section, shuffle=shuffle, **options, sup_data_types=["align_prior_matrix"])
 
     def _attention(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from seaspeak.collections.tts.losses.aligner import BinLoss, ForwardSumLoss
 from seaspeak.collections.tts.losses.fastpitch import DurationLoss, EnergyLoss, MelLoss, PitchLoss
 from seaspeak.collections.tts.models.base import SpectrogramGenerator, SpokenWord, Utterance
-from seaspeak.collections.tts.models.text_front_end import ReadsText, spoken_out
+from seaspeak.collections.tts.models.text_front_end import ReadsText
 from seaspeak.collections.tts.modules.fastpitch import FastPitchModule
 from seaspeak.collections.tts.pictures import log_picture
 from seaspeak.core.config import Configuration, to_config
@@ -112,7 +111,7 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
         Raises:
             ConfigError: the model's archive has no tokenizer.
         """
-        return torch.tensor([self.vocab.encode(spoken_out(text) if normalize else text)], device=self.device)
+        return torch.tensor([self.vocab.encode_words(self.read(text, normalize=normalize))[0]], device=self.device)
 
     # --- network ----------------------------------------------------------------------------------------------------
 
@@ -174,15 +173,13 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
         Raises:
             DataError: nothing in the text can be spoken.
         """
-        spoken = spoken_out(text) if kwargs.get("normalize", True) else text
-        numbers, spans = self.vocab.encode_words(spoken)
+        numbers, spans = self.vocab.encode_words(self.read(text, normalize=kwargs.get("normalize", True)))
         if not spans:
             raise DataError("nothing in the text can be spoken", got=repr(text[:40]))
         tokens = torch.tensor([numbers], device=self.device)
         spect, durations = self._speak(tokens, kwargs.get("speaker"), pace, kwargs.get("pitch", 0.0))
-        ends = torch.cat([durations.new_zeros(1), (durations[0] / pace + 0.5).floor().cumsum(0)]).long().tolist()
-        words = [SpokenWord(span.text, ends[span.start], ends[span.end]) for span in spans]
-        return Utterance(spect[0], as_written(text.split(), words))
+        ends = [0, *self.fastpitch.frames(durations, pace)[0].cumsum(0).tolist()]
+        return Utterance(spect[0], [SpokenWord(span.text, ends[span.start], ends[span.end]) for span in spans])
 
     # --- training ---------------------------------------------------------------------------------------------------
 
@@ -201,7 +198,7 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
         self.cfg[key] = section
         if (section.get("dataset") or DictConfig({})).get("manifest_filepath") is None:
             return None
-        return build_loader(section, shuffle=shuffle, text_tokenizer=self.vocab, text_normalizer=spoken_out)
+        return build_loader(section, shuffle=shuffle, text_tokenizer=self.vocab, text_normalizer=self.text_normalizer)
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int = 0) -> dict[str, Tensor]:
         """Return the loss of a batch of `TTSDataset`, and log it and its parts."""
@@ -261,25 +258,6 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
         """Grows from 0 to 1 over the first ``bin_loss_warmup_epochs``."""
         epoch = getattr(self.trainer, "current_epoch", 0) if self.trainer is not None else 0
         return min(1.0, epoch / (self.cfg.get("bin_loss_warmup_epochs") or 100))
-
-
-def as_written(written: Sequence[str], spoken: Sequence[SpokenWord]) -> list[SpokenWord]:
-    """Return the words as they are written, with the frames of what is spoken for them.
-
-    >>> as_written(["in", "1984."], [SpokenWord("in", 1, 3), SpokenWord("nineteen", 4, 9), SpokenWord("eighty", 9, 12)])
-    [SpokenWord(text='in', start=1, end=3), SpokenWord(text='1984.', start=4, end=12)]
-    """
-    words: list[SpokenWord] = []
-    matcher = SequenceMatcher(None, written, [word.text for word in spoken], autojunk=False)
-    for _, i, i_end, j, j_end in matcher.get_opcodes():
-        count = i_end - i
-        if not count or j == j_end:
-            continue
-        cuts = [j + (j_end - j) * part // count for part in range(count + 1)]
-        for text, first, last in zip(written[i:i_end], cuts, cuts[1:], strict=False):
-            if last > first:
-                words.append(SpokenWord(text, spoken[first].start, spoken[last - 1].end))
-    return words
 
 
 def _fitted(durations: Tensor, mel_lens: Tensor, text_lens: Tensor) -> Tensor:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from seaspeak.collections.tts.models.base import SpokenWord
 from seaspeak.core.errors import ConfigError
 from seaspeak.core.model import Model
-from seaspeak.text.cleaners import expand_abbreviations, latin, speak_numbers
+from seaspeak.text.normalize import Spoken
 from seaspeak.text.parsers import make_parser
+from seaspeak.text.speech_tokenizers import EnglishCharsTokenizer, EnglishPhonemesTokenizer
+from seaspeak.text.unspeakable import spoken, spoken_words
 
 
 class ReadsText(Model):
@@ -28,6 +30,17 @@ class ReadsText(Model):
         if "_vocab" not in self.__dict__:
             self.__dict__["_vocab"] = self._build_tokenizer()
         return self.__dict__["_vocab"]
+
+    def read(self, text: str, *, normalize: bool = True) -> list[Spoken]:
+        """Return a text word by word: as written, and, in English, as spoken if ``normalize``."""
+        if normalize and _is_english(self.vocab):
+            return spoken_words(text)
+        return [Spoken(word, word) for word in text.split()]
+
+    @property
+    def text_normalizer(self) -> Callable[[str], str] | None:
+        """What puts the texts of training data into spoken words; None where they are not English."""
+        return spoken if _is_english(self.vocab) else None
 
     def _build_tokenizer(self) -> Any:
         section = self.cfg.get("text_tokenizer")
@@ -72,17 +85,18 @@ class LabelsTokenizer:
         ended = text if text.rstrip().endswith((".", "!", "?")) else f"{text.rstrip()}."
         return list(self._parser(ended) or [])
 
-    def encode_words(self, text: str) -> tuple[list[int], list[SpokenWord]]:
-        """Return the numbers of a text, and which of them each of its words takes."""
+    def encode_words(self, words: Iterable[tuple[str, str]]) -> tuple[list[int], list[SpokenWord]]:
+        """Return the numbers of words (as written, as spoken), and which of the numbers each takes."""
         spans, place = [], 0
-        for word in (self._parser.normalize(text) or "").split():
-            count = len(self._parser.tokenize(word))
-            if count:
-                spans.append(SpokenWord(word, place, place + count))
-            place += count + 1
-        return self.encode(text), spans
+        pairs = list(words)
+        for written, spoken in pairs:
+            if count := len(self._parser.tokenize(self._parser.normalize(spoken) or "")):
+                spans.append(SpokenWord(written, place, place + count))
+                place += count + 1
+        return self.encode(" ".join(spoken for _, spoken in pairs)), spans
 
 
-def spoken_out(text: str) -> str:
-    """Return a text with numbers and abbreviations as words."""
-    return speak_numbers(expand_abbreviations(latin(text)))
+def _is_english(tokenizer: Any) -> bool:
+    if isinstance(tokenizer, LabelsTokenizer | EnglishCharsTokenizer | EnglishPhonemesTokenizer):
+        return True
+    return getattr(getattr(tokenizer, "g2p", None), "locale", None) == "en-US"

@@ -38,6 +38,12 @@ def average_features(features: Tensor, durations: Tensor) -> Tensor:
     return sums(features) / sums((features != 0).to(features.dtype)).clamp(min=1)
 
 
+def frames_of(durations: Tensor, pace: float | Tensor = 1.0, *, half_to_even: bool = False) -> Tensor:
+    """Return whole frames (B, N) of durations (B, N) at a pace; a half is rounded up, or as NeMo 1.0 did, to even."""
+    scaled = durations.float() / pace
+    return (scaled.round() if half_to_even else (scaled + 0.5).floor()).long()
+
+
 def regulate_len(
     durations: Tensor,
     enc_out: Tensor,
@@ -58,9 +64,7 @@ def regulate_len(
     Returns:
         (B, T, D), zero behind each end, and (B,) frames.
     """
-    scaled = durations.float() / pace
-    repeats = (scaled.round() if half_to_even else (scaled + 0.5).floor()).long()
-    ends = repeats.cumsum(1)
+    ends = frames_of(durations, pace, half_to_even=half_to_even).cumsum(1)
     lens = ends[:, -1]
     longest = int(lens.max())
     if mel_max_len is not None:
@@ -303,12 +307,23 @@ class FastPitchModule(NeuralModule):
         )
         encoded = predicted.encoded + _embed(self.pitch_emb, pitch_used)
         encoded, _, _ = self._add_energy(encoded, predicted, energy, None, condition)
-        spect, frames = self._decode(encoded, predicted.durations, pace, condition)
+        durations = self._audible(predicted.durations, pace)
+        spect, frames = self._decode(encoded, durations, pace, condition)
         spread = None
         if volume is not None:
-            spread = self._regulate(predicted.durations, volume[..., None], pace)[0][..., 0]
+            spread = self._regulate(durations, volume[..., None], pace)[0][..., 0]
             spread = spread.masked_fill(torch.arange(spread.shape[1], device=text.device) >= frames[:, None], 1.0)
-        return spect.float(), frames, predicted.durations, predicted.log_durations, pitch_used, spread
+        return spect.float(), frames, durations, predicted.log_durations, pitch_used, spread
+
+    def frames(self, durations: Tensor, pace: float | Tensor = 1.0) -> Tensor:
+        """Return how many frames (B, N) tokens of these durations get at a pace."""
+        return frames_of(durations, pace, half_to_even=self.half_to_even)
+
+    def _audible(self, durations: Tensor, pace: float | Tensor) -> Tensor:
+        """The same durations, but in a text that would have no frame at all the longest token gets one."""
+        silent = ~self.frames(durations, pace).any(1, keepdim=True)
+        longest = torch.zeros_like(durations).scatter(1, durations.argmax(1, keepdim=True), 1.0)
+        return torch.where(silent, longest * pace, durations)
 
     def _speaker(self, speaker: Tensor | None) -> Tensor | None:
         if self.speaker_emb is None:
