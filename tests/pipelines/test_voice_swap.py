@@ -92,6 +92,39 @@ def test_stages_by_archive_are_those_by_object(swapper: VoiceSwap, models: Model
     assert archived.names["asr"] == "seaspeak_en_recogniser" and archived.names["tts"] == "generator.nemo"
 
 
+@pytest.mark.parametrize(
+    ("asr", "tts", "vocoder"),
+    [
+        ("quartznet5x5_tiny", 24, "hifigan_v1_tiny"),
+        ("v1_quartznet5x5", 24, "hifigan_v3_tiny"),
+        ("jasper10x5dr_tiny", 6, "waveglow_tiny"),
+        ("quartznet15x5_tiny", "tacotron2_tiny", 16),
+    ],
+)
+def test_archives_of_nemos_take_each_place(
+    asr: str, tts: str | int, vocoder: str | int, shared: Path, models: Models
+) -> None:
+    """Where NeMo's smallest archives have spectrograms of their own size, a model of that size stands beside them."""
+    fixtures = shared / "fixtures"
+    swapper = VoiceSwap(
+        fixtures / "asr" / asr / "model.nemo",
+        fixtures / "nlp" / "punctuation_capitalization_tiny" / "model.nemo",
+        voices.generator(features=tts) if isinstance(tts, int) else fixtures / "tts" / tts / "model.nemo",
+        voices.vocoder(features=vocoder) if isinstance(vocoder, int) else fixtures / "tts" / vocoder / "model.nemo",
+    )
+    result = swapper((read(BOATS).samples[:16000], 16000))
+    assert result.text and len(result.samples) > 1000 and np.isfinite(result.samples).all()
+    assert set(result.text.lower()) - set(".,?") == set(result.transcript.text)
+    assert "Synthesis" in swapper.draw()
+
+
+def test_a_generator_that_cannot_read_says_so(shared: Path, models: Models) -> None:
+    silent = shared / "fixtures" / "tts" / "fastpitch_tiny" / "model.nemo"
+    swapper = VoiceSwap(models.recognition.model, None, silent, voices.vocoder(features=20))
+    with pytest.raises(ConfigError, match="cannot read text"):
+        swapper(BOATS)
+
+
 def test_a_model_in_the_wrong_place_is_named(models: Models, tmp_path: Path) -> None:
     places = voices.archives(tmp_path)
     with pytest.raises(
