@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import pytest
 from typer.testing import Result
 
 from seaspeak.audio.io import info, read
+from seaspeak.collections.tts.models import FastPitchModel
 from tests import voices
 
 Seaspeak = Callable[..., Result]
@@ -71,6 +74,32 @@ def test_word_times_are_written(say: Seaspeak) -> None:
     assert all(word["start"] < word["end"] <= times["duration"] for word in words)
     assert say(TEXT, "-o", "a.wav", "--times", "words.srt").exit_code == 0
     assert "-->" in Path("words.srt").read_text(encoding="utf-8")
+
+
+def test_the_same_seed_gives_the_same_samples(seaspeak: Seaspeak, shared: Path, tmp_path: Path) -> None:
+    voices.generator(features=6).save_to(tmp_path / "generator.nemo")
+    drawing_by_lot = shared / "fixtures" / "tts" / "waveglow_tiny" / "model.nemo"
+    options = ["--raw", "--tts", tmp_path / "generator.nemo", "--vocoder", drawing_by_lot]
+    first, again, other = (seaspeak("speak", TEXT, *options, "--seed", seed).stdout_bytes for seed in (1, 1, 2))
+    assert first == again != other and len(first) == len(other)
+
+
+def test_a_pipe_has_each_sentence_before_the_next_is_thought_of(say: Seaspeak, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo("pipe")
+    listener = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    arrived = []
+
+    def listen(self, *arguments, **options):
+        with contextlib.suppress(BlockingIOError):
+            arrived.append(len(os.read(listener, 1 << 16)))
+        return synthesize(self, *arguments, **options)
+
+    synthesize = FastPitchModel.synthesize
+    monkeypatch.setattr(FastPitchModel, "synthesize", listen)
+    result = say("One. Two. Three.", "--raw", "-o", "pipe")
+    os.close(listener)
+    assert result.exit_code == 0, result.output
+    assert len(arrived) == 2 and min(arrived) > 0  # nothing yet when the first sentence was begun
 
 
 def test_speed_changes_the_length(say: Seaspeak) -> None:
