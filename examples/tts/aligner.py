@@ -1,6 +1,7 @@
-"""Train an aligner on recordings with transcripts, and write the durations that FastPitch can learn from.
+"""Train an aligner on recordings with transcripts; in the end it writes the durations that FastPitch can learn from.
 
-python examples/tts/aligner.py sup_data_path=sup model.train_ds.dataset.manifest_filepath=train.json
+python examples/tts/aligner.py sup_data_path=sup \
+    model.train_ds.dataset.manifest_filepath=train.json model.validation_ds.dataset.manifest_filepath=dev.json
 """
 
 import pytorch_lightning as pl
@@ -16,7 +17,6 @@ def main(cfg: DictConfig) -> None:
     exp_manager(trainer, cfg.get("exp_manager"))
     model = AlignerModel(cfg=cfg.model, trainer=trainer)
     trainer.fit(model)
-    model.write_durations(cfg.model.train_ds, cfg.sup_data_path)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seaspeak.core.errors import DataError
 from seaspeak.data.manifest import Entry, manifest_paths, read, write
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/,"), min_size=1, max_size=30).filter(
@@ -180,3 +182,30 @@ def test_a_large_manifest_is_a_few_arrays_however_it_is_sent_to_workers(tmp_path
 
     assert len(packed) < 1.5 * (tmp_path / "manifest.json").stat().st_size
     assert pickle.loads(packed)[1234] == entries[1234]
+
+
+def test_the_metadata_of_ljspeech_is_a_manifest(tmp_path: Path) -> None:
+    (tmp_path / "wavs").mkdir()
+    for name in ("LJ001-0001", "LJ001-0002"):
+        soundfile.write(tmp_path / "wavs" / f"{name}.wav", np.zeros(11025), 22050)
+    metadata = tmp_path / "metadata.csv"
+    metadata.write_text("LJ001-0001|Dr. No, 1|Doctor No, one\nLJ001-0002|in 1850\n")
+    first, second = read(metadata)
+    assert (first.audio_filepath, first.duration) == (str(tmp_path / "wavs/LJ001-0001.wav"), 0.5)
+    assert (first.text, first.extra) == ("Dr. No, 1", {"normalized_text": "Doctor No, one"})
+    assert (second.text, second.extra) == ("in 1850", {})
+    write(tmp_path / "same.json", [first, second])
+    assert [entry.extra for entry in read(tmp_path / "same.json")] == [first.extra, second.extra]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("LJ9|gone", r"metadata\.csv:1 names a recording that is missing: wavs/LJ9\.wav"),
+        ("no bar", r"metadata\.csv:1 is not 'ID\|text'"),
+    ],
+)
+def test_broken_lines_of_ljspeech_are_named(tmp_path: Path, line: str, problem: str) -> None:
+    (tmp_path / "metadata.csv").write_text(line)
+    with pytest.raises(DataError, match=problem):
+        read(tmp_path / "metadata.csv")

@@ -16,7 +16,7 @@ import typer
 from seaspeak.core.errors import ConfigError
 from seaspeak.training.packaged import packaged_configs
 
-SHOWN = ("train_loss", "training_batch_wer", "val_loss", "val_wer")
+SHOWN = ("train_loss", "t_loss", "training_batch_wer", "val_loss", "val_wer", "val_cer")
 TRIED = {
     "transcribe": "seaspeak transcribe FILE -m",
     "add_punctuation_capitalization": "seaspeak punctuate FILE -m",

@@ -5,6 +5,9 @@
 Keys (spec of NeMo 0.11 to 3.0): ``audio_filepath`` (or ``audio_filename``), relative to the manifest's folder or to the
 working directory; ``duration`` in seconds; ``text``, or ``text_filepath``, or ``normalized_text``; ``offset`` in
 seconds; and whatever else, kept as it is.
+
+A file that ends in ``.csv`` is read as LJSpeech's ``metadata.csv``: lines ``ID|text`` or ``ID|text|normalised text``,
+and the recordings beside it in ``wavs`` (or ``wav``, ``audio``).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from seaspeak.audio import io
 from seaspeak.core.errors import DataError, FileMissingError
 
 logger = logging.getLogger(__name__)
@@ -28,9 +32,8 @@ logger = logging.getLogger(__name__)
 Paths = str | Path | Iterable["Paths"]
 _LONGEST_NAME = 255  # a relative path of this many characters is taken as it stands, as NeMo does
 _SHOWN = 5
-_KNOWN_KEYS = frozenset(
-    ("audio_filepath", "audio_filename", "duration", "text", "text_filepath", "normalized_text", "offset")
-)
+_KNOWN_KEYS = frozenset(("audio_filepath", "audio_filename", "duration", "text", "text_filepath", "offset"))
+_FOLDERS, _ENDINGS = ("wavs", "wav", "audio"), (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +107,13 @@ def lines(path: Path) -> Iterator[Line]:
         raise FileMissingError(f"there is no manifest {path}") from error
     except OSError as error:
         raise DataError(f"the manifest {path} cannot be opened", got=error.strerror or str(error)) from error
+    parse = _ljspeech_line if path.suffix == ".csv" else _line
     with file:
         for number, raw in enumerate(file, start=1):
             if number == 1:
                 raw = raw.removeprefix(b"\xef\xbb\xbf")  # byte order mark of Windows editors
             if stripped := raw.strip():
-                yield _line(path, number, stripped)
+                yield parse(path, number, stripped)
 
 
 def _line(path: Path, number: int, raw: bytes) -> Line:
@@ -130,6 +134,23 @@ def _line(path: Path, number: int, raw: bytes) -> Line:
         if not isinstance(fields.get(key, ""), str):
             return Line(path, number, raw, None, f"has {key} {fields[key]!r}, which is not a text")
     return Line(path, number, raw, fields)
+
+
+def _ljspeech_line(path: Path, number: int, raw: bytes) -> Line:
+    name, *texts = raw.decode("utf-8", "replace").split("|")
+    if not texts:
+        return Line(path, number, raw, None, "is not 'ID|text', as the lines of LJSpeech's metadata.csv are")
+    places = (path.parent / folder / f"{name}{ending}" for folder in _FOLDERS for ending in _ENDINGS)
+    recording = next((place for place in places if place.is_file()), None)
+    if recording is None:
+        return Line(path, number, raw, None, f"names a recording that is missing: {_FOLDERS[0]}/{name}{_ENDINGS[0]}")
+    fields = {
+        "audio_filepath": str(recording.relative_to(path.parent)),
+        "duration": io.info(recording).duration,
+        "text": texts[0],
+        **({"normalized_text": texts[1]} if texts[1:] else {}),
+    }
+    return Line(path, number, json.dumps(fields).encode(), fields)
 
 
 def _is_length(value: object) -> bool:

@@ -89,6 +89,18 @@ def test_wrong_settings_are_refused(clips: Path, fixture: Fixture) -> None:
         data(clips, fixture, pitch_norm=True)
 
 
+def test_texts_come_from_the_field_that_is_meant(clips: Path, fixture: Fixture) -> None:
+    line = {"audio_filepath": "clip0.wav", "text": "five", "raw_text": "5!", "normalized_text": "Five."}
+    manifest.write(clips, [line])
+
+    def text(**options: Any) -> str:
+        return TTSDataset(clips, 22050, len, text_normalizer=str.upper, **options).text_of(manifest.read(clips)[0])
+
+    assert [text(), text(text_field="text"), text(text_field="raw_text")] == ["Five.", "FIVE", "5!"]
+    with pytest.raises(DataError, match=r"the line has no 'words'"):
+        text(text_field="words")
+
+
 def test_loader_hands_an_error_of_an_utterance_on(clips: Path) -> None:
     (clips.parent / "clip1.wav").unlink()
     section = {

@@ -49,11 +49,12 @@ class TTSDataset(Dataset):
     """Utterances of a manifest, as samples, tokens, and whatever is asked for beside them.
 
     Args:
-        manifest_filepath: a manifest, several with commas between, or a list of such. Of a line's texts
-            ``normalized_text`` is preferred, then ``text_normalized``, then ``text``.
+        manifest_filepath: a manifest (or a ``metadata.csv`` as LJSpeech's), several with commas between, or a list of
+            such. Of a line's texts ``normalized_text`` is preferred, then ``text_normalized``, then ``text``.
         sample_rate: of the samples, in Hz.
         text_tokenizer: a function from a text to tokens, with ``pad``.
-        text_normalizer: applied to ``text`` where nothing else is given.
+        text_normalizer: applied to ``text``, or to what ``text_field`` names.
+        text_field: the key of a line's text, if it is none of these.
         sup_data_types: of `SUPPLEMENTS`.
         sup_data_path: where what is computed (pitch takes seconds a clip) is kept, and durations are read from:
             ``<sup_data_path>/<type>/<audio file without folder and ending>.pt``.
@@ -80,6 +81,7 @@ class TTSDataset(Dataset):
         sample_rate: int,
         text_tokenizer: Any,
         text_normalizer: Callable[[str], str] | None = None,
+        text_field: str | None = None,
         sup_data_types: Sequence[str] = (),
         sup_data_path: str | Path | None = None,
         max_duration: float | None = None,
@@ -105,6 +107,7 @@ class TTSDataset(Dataset):
         if pitch_norm and not (pitch_mean and pitch_std):
             raise ConfigError("pitch_norm needs the mean and the deviation", fix="set pitch_mean and pitch_std, in Hz")
         self.sample_rate, self.tokenizer, self.normalizer = sample_rate, text_tokenizer, text_normalizer
+        self.text_field = text_field
         self.folder = None if sup_data_path is None else Path(sup_data_path).expanduser()
         self.trim, self.n_fft, self.window = trim, n_fft, win_length or n_fft
         self.hop, self.pitch_range = hop_length or n_fft // 4, (pitch_fmin, pitch_fmax)
@@ -135,7 +138,7 @@ class TTSDataset(Dataset):
             entry.audio_filepath, sample_rate=self.sample_rate, offset=entry.offset, duration=entry.duration
         ).samples
         audio = torch.from_numpy(np.ascontiguousarray(trim_silence(samples) if self.trim else samples))
-        text = torch.tensor(self.tokenizer(self._text(entry)))
+        text = torch.tensor(self.tokenizer(self.text_of(entry)))
         if not len(text):
             raise DataError("nothing in the text can be spoken", got=repr(entry.text))
         example = {"audio": audio, "text": text}
@@ -143,11 +146,20 @@ class TTSDataset(Dataset):
             example[kind] = self._supplement(kind, entry, audio, len(text))
         return example
 
-    def _text(self, entry: Entry) -> str:
-        given = entry.extra.get("normalized_text") or entry.extra.get("text_normalized")
-        if given:
+    def text_of(self, entry: Entry) -> str:
+        """Return what is spoken in an utterance, in words.
+
+        Raises:
+            DataError: the line has no ``text_field``.
+        """
+        fields = {"text": entry.text, **entry.extra}
+        given = fields.get("normalized_text") or fields.get("text_normalized")
+        if given and self.text_field is None:
             return str(given)
-        return entry.text if self.normalizer is None else self.normalizer(entry.text)
+        field = self.text_field or "text"
+        if field not in fields:
+            raise DataError(f"the line has no {field!r}", expected="the key that text_field names")
+        return str(fields[field]) if self.normalizer is None else self.normalizer(str(fields[field]))
 
     def _supplement(self, kind: str, entry: Entry, audio: Tensor, num_tokens: int) -> Tensor:
         if kind == "speaker_id":
@@ -164,7 +176,7 @@ class TTSDataset(Dataset):
     def _durations(self, path: Path | None, num_tokens: int) -> Tensor:
         assert path is not None
         if not path.is_file():
-            raise DataError(f"there are no durations {path}", fix="make them: examples/tts/fastpitch_durations.py")
+            raise DataError(f"there are no durations {path}", fix="make them: seaspeak train --config aligner")
         durations: Tensor = torch.load(path, weights_only=True).long()
         if len(durations) != num_tokens:
             raise DataError(

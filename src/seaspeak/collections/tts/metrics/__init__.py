@@ -6,6 +6,6 @@ from seaspeak._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    modules=(),
-    names={},
+    modules=("intelligibility",),
+    names={"seaspeak.collections.tts.metrics.intelligibility": ("Heard", "Listener")},
 )

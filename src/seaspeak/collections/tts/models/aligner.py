@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from seaspeak.collections.tts.data.dataset import build_loader, save_tensor
@@ -27,7 +28,8 @@ class AlignerModel(ReadsText):
 
     Sections and keys of the configuration: ``text_tokenizer``, ``preprocessor``, ``alignment_encoder``,
     ``symbols_embedding_dim``; ``forward_sum_loss`` and ``bin_loss`` with ``loss_scale``; ``bin_loss_start_ratio``,
-    the share of epochs before attention is made sharp, and ``bin_loss_warmup_epochs``.
+    the share of epochs before attention is made sharp, and ``bin_loss_warmup_epochs``; ``sup_data_path``, the folder
+    for the durations of ``train_ds`` and ``validation_ds``, which are written when training ends.
     """
 
     def __init__(self, cfg: Configuration, trainer: Any = None) -> None:
@@ -47,16 +49,8 @@ class AlignerModel(ReadsText):
         )
         return attention
 
-    def setup_training_data(self, train_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.train_ds``."""
-        self._train_dl = self._loader("train_ds", train_data_config, shuffle=True)
-
-    def setup_validation_data(self, val_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.validation_ds``."""
-        self._validation_dl = self._loader("validation_ds", val_data_config, shuffle=False)
-
-    def _loader(self, key: str, section: Any, *, shuffle: bool) -> Any:
-        self.cfg[key] = section = to_config(section)
+    def make_loader(self, section: DictConfig, *, key: str, shuffle: bool) -> Any:
+        """Make the loader of a data section; None where it names no recordings."""
         if section.dataset.get("manifest_filepath") is None:
             return None
         options = {"text_tokenizer": self.vocab, "text_normalizer": self.text_normalizer}
@@ -99,6 +93,16 @@ class AlignerModel(ReadsText):
             log_picture(self, "val_alignment", soft[0, 0].T)
         return {"val_loss": self.forward_sum_loss(attn_logprob=logprob, in_lens=text_lens, out_lens=mel_lens)}
 
+    def on_train_end(self) -> None:
+        """Write the durations of all data, if ``cfg.sup_data_path`` says where they go."""
+        folder = self.cfg.get("sup_data_path")
+        if folder is None or not self.trainer.is_global_zero:
+            return
+        for key in ("train_ds", "validation_ds"):
+            if (self.cfg.get(key) or {}).get("dataset", {}).get("manifest_filepath") is not None:
+                written = self.write_durations(self.cfg[key], folder)
+                logger.info("%s: wrote the durations of %d utterances", Path(folder) / "durations", written)
+
     @torch.no_grad()
     def write_durations(self, section: Any, folder: str | Path) -> int:
         """Write ``<folder>/durations/<clip>.pt``, the frames of each token, for every utterance of a section.
@@ -110,7 +114,8 @@ class AlignerModel(ReadsText):
         Returns:
             how many were written; utterances with fewer frames than tokens are named in a warning and left out.
         """
-        loader = self._loader("test_ds", {**section, "dataloader_params": {"batch_size": 1}}, shuffle=False)
+        one_by_one = to_config({**section, "dataloader_params": {"batch_size": 1}})
+        loader = self.make_loader(one_by_one, key="test_ds", shuffle=False)
         written = 0
         with evaluating(self):
             for entry, batch in zip(loader.dataset.manifest, loader, strict=True):

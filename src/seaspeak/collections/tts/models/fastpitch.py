@@ -15,7 +15,7 @@ from seaspeak.collections.tts.models.base import SpectrogramGenerator, SpokenWor
 from seaspeak.collections.tts.models.text_front_end import ReadsText
 from seaspeak.collections.tts.modules.fastpitch import FastPitchModule
 from seaspeak.collections.tts.pictures import log_picture
-from seaspeak.core.config import Configuration, to_config
+from seaspeak.core.config import Configuration
 from seaspeak.core.errors import ConfigError, DataError
 from seaspeak.core.types import Index, MelSpectrogramType, NeuralType, RegressionValuesType, TokenIndex
 from seaspeak.core.typing import typecheck
@@ -43,7 +43,8 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
     ``n_speakers``, ``symbols_embedding_dim``, ``max_token_duration``, ``train_ds``, ``validation_ds``, ``optim``.
 
     With an aligner, durations are learnt from the recordings; where ``sup_data_types`` has ``durations``, those of
-    the data are taken, and the aligner rests.
+    the data are taken, and the aligner rests. With a section ``listening`` (``sentences``, ``vocoder``,
+    ``recogniser``) a recogniser listens to the first sentences of ``validation_ds`` at each validation: ``val_cer``.
 
     Raises:
         ConfigError: a section is missing.
@@ -183,20 +184,11 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
 
     # --- training ---------------------------------------------------------------------------------------------------
 
-    def setup_training_data(self, train_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.train_ds``."""
-        self._train_dl = self._loader("train_ds", train_data_config, shuffle=True)
-
-    def setup_validation_data(self, val_data_config: Any) -> None:
-        """Make the loader of a section like ``cfg.validation_ds``."""
-        self._validation_dl = self._loader("validation_ds", val_data_config, shuffle=False)
-
-    def _loader(self, key: str, section: Any, *, shuffle: bool) -> Any:
+    def make_loader(self, section: DictConfig, *, key: str, shuffle: bool) -> Any:
+        """Make the loader of a data section; None where it names no recordings."""
         from seaspeak.collections.tts.data.dataset import build_loader
 
-        section = to_config(section)
-        self.cfg[key] = section
-        if (section.get("dataset") or DictConfig({})).get("manifest_filepath") is None:
+        if (section.get("dataset") or {}).get("manifest_filepath") is None:
             return None
         return build_loader(section, shuffle=shuffle, text_tokenizer=self.vocab, text_normalizer=self.text_normalizer)
 
@@ -213,12 +205,27 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
         self, batch: Sequence[Tensor], batch_idx: int = 0, dataloader_idx: int = 0
     ) -> dict[str, Tensor]:
         """Return the losses of a batch; spectrograms and alignment of the first item are shown."""
-        losses, shown = self._losses(self._validation_dl.dataset.named(batch))
+        loaders = self.val_dataloader()
+        dataset = (loaders[dataloader_idx] if isinstance(loaders, list) else loaders).dataset
+        losses, shown = self._losses(dataset.named(batch))
+        values = {f"val_{name}_loss": value.detach() for name, value in losses._asdict().items()}
+        values["val_loss"] = losses.mel.detach() + losses.duration.detach() + losses.pitch.detach()
         if batch_idx == 0:
             for name, matrix in shown.items():
                 log_picture(self, f"val_{name}", matrix)
-        parts = {f"val_{name}_loss": value.detach() for name, value in losses._asdict().items()}
-        return {"val_loss": losses.mel.detach() + losses.duration.detach() + losses.pitch.detach(), **parts}
+            if self.cfg.get("listening") and self.trainer is not None and not self.trainer.sanity_checking:
+                values["val_cer"] = values["val_loss"].new_tensor(self._misheard(dataset))
+        return values
+
+    def _misheard(self, dataset: Any) -> float:
+        """The share of characters that a recogniser hears wrong in the first sentences of a data set."""
+        from seaspeak.collections.tts.metrics.intelligibility import Listener
+
+        models = dict(self.cfg.listening)
+        texts = [dataset.text_of(entry) for entry in dataset.manifest[: models.pop("sentences")]]
+        if "_listener" not in self.__dict__:  # not a part of the network
+            self.__dict__["_listener"] = Listener(**models)
+        return float(self.__dict__["_listener"](self, texts).cer)
 
     def _losses(self, batch: dict[str, Tensor]) -> tuple[Losses, dict[str, Tensor]]:
         mel, mel_lens = self.preprocessor(input_signal=batch["audio"], length=batch["audio_lens"])

@@ -89,11 +89,11 @@ class LabelsTokenizer:
         """Return the numbers of words (as written, as spoken), and which of the numbers each takes."""
         spans, place = [], 0
         pairs = list(words)
-        for written, spoken in pairs:
-            if count := len(self._parser.tokenize(self._parser.normalize(spoken) or "")):
+        for written, said in pairs:
+            if count := len(self._parser.tokenize(self._parser.normalize(said) or "")):
                 spans.append(SpokenWord(written, place, place + count))
                 place += count + 1
-        return self.encode(" ".join(spoken for _, spoken in pairs)), spans
+        return self.encode(" ".join(said for _, said in pairs)), spans
 
 
 def _is_english(tokenizer: Any) -> bool:
