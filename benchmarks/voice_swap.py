@@ -65,8 +65,8 @@ def main() -> None:
     parser.add_argument("--vocoder", default=VOCODER)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    machine = platform.processor() or platform.machine()
-    print(f"torch {torch.__version__}, {given.threads} threads, {machine}, {date.today()}\n")
+    machine = f"{platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
+    print(f"{date.today()}, {machine}, {given.threads} threads, torch {torch.__version__}\n")
     recordings, texts = zip(*entries(given.shared), strict=True)
     recognisers = {
         "ours": ASRModel.from_pretrained("seaspeak_en_recogniser"),
