@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from seaspeak.collections.tts.models.aligner import AlignerModel
+from seaspeak.core.errors import NeuralTypeError
 from seaspeak.data import manifest
 
 CONFIG = {
@@ -68,3 +69,16 @@ def test_alignment_is_learnt_and_durations_fill_the_recording(shared: Path, tmp_
         durations = torch.load(tmp_path / "durations" / f"{Path(entry['audio_filepath']).stem}.pt")
         assert len(durations) == len(model.vocab.encode(entry["text"])) and durations.min() >= 1
         assert 0 <= int(entry["duration"] * 22050) // 256 - int(durations.sum()) <= 1  # of an exact_pad front end
+
+
+def test_ports_say_what_goes_in_and_out() -> None:
+    model = AlignerModel(CONFIG)
+    assert list(model.input_types) == ["spec", "spec_len", "text", "text_len", "attn_prior"]
+    assert list(model.output_types) == ["attn_soft", "attn_logprob"]
+    lengths = torch.tensor([7]), torch.tensor([3])
+    attention = model(
+        spec=torch.randn(1, 20, 7), spec_len=lengths[0], text=torch.ones(1, 3).long(), text_len=lengths[1]
+    )
+    assert attention.attn_soft.shape == attention.attn_logprob.shape == (1, 1, 7, 3)
+    with pytest.raises(NeuralTypeError, match="'text' of AlignerModel"):
+        model(spec=attention.attn_soft[:, 0], spec_len=lengths[0], text=attention.attn_soft, text_len=lengths[1])

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from seaspeak.audio.mel import AudioToMelSpectrogramPreprocessor
 from seaspeak.collections.tts.data.dataset import save_tensor
 from seaspeak.collections.tts.models.fastpitch import FastPitchModel
 from seaspeak.core.config import to_config
-from seaspeak.core.errors import ConfigError, DataError
+from seaspeak.core.errors import ConfigError, DataError, NeuralTypeError
+from seaspeak.core.types import MelSpectrogramType
 from seaspeak.data import manifest
 from tests.fixture import Fixture
 
@@ -139,6 +141,22 @@ def test_pitch_and_pace_are_heard(aligned: Fixture) -> None:
     assert model.generate_spectrogram(tokens=tokens, pace=2.0).shape[2] == pytest.approx(plain.shape[2] / 2, abs=13)
     higher = model.generate_spectrogram(tokens=tokens, pitch=2.0)
     assert higher.shape == plain.shape and not torch.allclose(higher, plain)
+
+
+def test_ports_are_those_of_nemo_and_wrong_ones_are_refused(aligned: Fixture) -> None:
+    model = FastPitchModel.restore_from(aligned.archive).eval()
+    assert {*model.input_types} == {
+        "text", "durs", "pitch", "energy", "speaker", "pace", "spec", "attn_prior", "mel_lens", "input_lens",
+    }  # fmt: skip
+    assert tuple(model.output_types)[:9] == OUTPUTS + ALIGNED[:4]
+    spec = AudioToMelSpectrogramPreprocessor(features=80)(
+        input_signal=torch.zeros(1, 8000), length=torch.tensor([8000])
+    )[0]
+    with pytest.raises(NeuralTypeError, match=r"'text' of FastPitchModel"):
+        model(text=spec)
+    with pytest.raises(NeuralTypeError, match="durations"):
+        model(text=model.parse("hello"), durations=None)
+    assert isinstance(model(text=model.parse("hello")).spect.neural_type.elements_type, MelSpectrogramType)
 
 
 def test_model_without_text_front_end_says_so(plain: Fixture) -> None:

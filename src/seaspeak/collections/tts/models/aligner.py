@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
@@ -19,8 +19,17 @@ from seaspeak.collections.tts.modules.transformer import mask_from_lens
 from seaspeak.collections.tts.pictures import log_picture
 from seaspeak.core.config import Configuration, to_config
 from seaspeak.core.module import evaluating
+from seaspeak.core.types import LengthsType, LogprobsType, MelSpectrogramType, NeuralType, ProbsType, TokenIndex
+from seaspeak.core.typing import typecheck
 
 logger = logging.getLogger(__name__)
+
+
+class Attention(NamedTuple):
+    """Attention (B, 1, T, N), and its log-probabilities before padding is masked."""
+
+    attn_soft: Annotated[Tensor, NeuralType("B S T D", ProbsType())]
+    attn_logprob: Annotated[Tensor, NeuralType("B S T D", LogprobsType())]
 
 
 class AlignerModel(ReadsText):
@@ -39,15 +48,18 @@ class AlignerModel(ReadsText):
         self.alignment_encoder = self.build(self.cfg.alignment_encoder)
         self.forward_sum_loss, self.bin_loss = ForwardSumLoss(), BinLoss()
 
+    @typecheck()
     def forward(
-        self, spec: Tensor, spec_len: Tensor, text: Tensor, text_len: Tensor, attn_prior: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return attention and its log-probabilities (B, 1, T, N) of spectrograms (B, M, T) and tokens (B, N)."""
+        self,
+        spec: Annotated[Tensor, NeuralType("B D T", MelSpectrogramType())],
+        spec_len: Annotated[Tensor, NeuralType("B", LengthsType())],
+        text: Annotated[Tensor, NeuralType("B T", TokenIndex())],
+        text_len: Annotated[Tensor, NeuralType("B", LengthsType())],
+        attn_prior: Annotated[Tensor | None, NeuralType("B T T", ProbsType(), optional=True)] = None,
+    ) -> Attention:
+        """Return the attention of frames to tokens."""
         padding = ~mask_from_lens(text_len, text.shape[1])[..., None]
-        attention: tuple[Tensor, Tensor] = self.alignment_encoder(
-            spec, self.embed(text).transpose(1, 2), padding, attn_prior
-        )
-        return attention
+        return Attention(*self.alignment_encoder(spec, self.embed(text).transpose(1, 2), padding, attn_prior))
 
     def make_loader(self, section: DictConfig, *, key: str, shuffle: bool) -> Any:
         """Make the loader of a data section; None where it names no recordings."""

@@ -13,7 +13,7 @@ from seaspeak.collections.tts.losses.aligner import BinLoss, ForwardSumLoss
 from seaspeak.collections.tts.losses.fastpitch import DurationLoss, EnergyLoss, MelLoss, PitchLoss
 from seaspeak.collections.tts.models.base import SpectrogramGenerator, SpokenWord, Utterance
 from seaspeak.collections.tts.models.text_front_end import ReadsText
-from seaspeak.collections.tts.modules.fastpitch import FastPitchModule
+from seaspeak.collections.tts.modules.fastpitch import FastPitchModule, Trained
 from seaspeak.collections.tts.pictures import log_picture
 from seaspeak.core.config import Configuration
 from seaspeak.core.errors import ConfigError, DataError
@@ -116,9 +116,20 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
 
     # --- network ----------------------------------------------------------------------------------------------------
 
-    def forward(self, **inputs: Any) -> tuple[Any, ...]:
+    @property
+    def input_types(self) -> dict[str, NeuralType]:
+        """Those of `FastPitchModule`."""
+        return dict(self.fastpitch.input_types)
+
+    @property
+    def output_types(self) -> dict[str, NeuralType]:
+        """Those of `FastPitchModule`."""
+        return dict(self.fastpitch.output_types)
+
+    @typecheck()
+    def forward(self, **inputs: Any) -> Trained:
         """Return what `FastPitchModule` returns, of ``text`` and its other inputs by name."""
-        outputs: tuple[Any, ...] = self.fastpitch(**inputs)
+        outputs: Trained = self.fastpitch(**inputs)
         return outputs
 
     @typecheck(
@@ -240,24 +251,24 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
             prior = batch.get("align_prior_matrix")
             inputs |= {"spec": mel, "mel_lens": mel_lens, "input_lens": text_lens}
             inputs["attn_prior"] = None if prior is None else prior[:, :frames]
-        spect, _, _, log_durations, pitch, soft, logprob, hard, hard_durations, pitch_used, energy, energy_used = self(
-            **inputs
-        )
-        durations = inputs["durs"] if hard_durations is None else hard_durations
+        made = self(**inputs)
+        durations = inputs["durs"] if made.attn_hard_dur is None else made.attn_hard_dur
         nothing = mel.new_zeros(())
         losses = Losses(
-            self.mel_loss(spect, mel, mel_lens),
-            self.duration_loss(log_durations, durations, text_lens),
-            nothing if pitch_used is None else self.pitch_loss(pitch, pitch_used, text_lens),
-            nothing if energy_used is None else self.energy_loss(energy, energy_used, text_lens),
+            self.mel_loss(made.spect, mel, mel_lens),
+            self.duration_loss(made.log_durs_predicted, durations, text_lens),
+            nothing if made.pitch is None else self.pitch_loss(made.pitch_predicted, made.pitch, text_lens),
+            nothing if made.energy_tgt is None else self.energy_loss(made.energy_pred, made.energy_tgt, text_lens),
             nothing
-            if logprob is None
-            else self.forward_sum_loss(attn_logprob=logprob, in_lens=text_lens, out_lens=mel_lens),
-            nothing if soft is None else self._bin_weight * self.bin_loss(hard_attention=hard, soft_attention=soft),
+            if made.attn_logprob is None
+            else self.forward_sum_loss(attn_logprob=made.attn_logprob, in_lens=text_lens, out_lens=mel_lens),
+            nothing
+            if made.attn_soft is None
+            else self._bin_weight * self.bin_loss(hard_attention=made.attn_hard, soft_attention=made.attn_soft),
         )
-        shown = {"mel_target": mel[0], "mel_predicted": spect[0]}
-        if soft is not None:
-            shown |= {"alignment": soft[0, 0].T, "alignment_hard": hard[0, 0].T}
+        shown = {"mel_target": mel[0], "mel_predicted": made.spect[0]}
+        if made.attn_soft is not None and made.attn_hard is not None:
+            shown |= {"alignment": made.attn_soft[0, 0].T, "alignment_hard": made.attn_hard[0, 0].T}
         return losses, shown
 
     @property

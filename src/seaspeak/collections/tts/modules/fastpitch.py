@@ -7,7 +7,7 @@ Shape letters in this file:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,20 @@ from seaspeak.collections.tts.modules.conditioning import ConditionalInput, Cond
 from seaspeak.collections.tts.modules.transformer import FFTransformerDecoder, FFTransformerEncoder
 from seaspeak.core.errors import ConfigError, ModelError
 from seaspeak.core.module import NeuralModule
-from seaspeak.core.types import EncodedRepresentation, MaskType, NeuralType
+from seaspeak.core.types import (
+    EncodedRepresentation,
+    Index,
+    LengthsType,
+    LogprobsType,
+    MaskType,
+    MelSpectrogramType,
+    NeuralType,
+    ProbsType,
+    RegressionValuesType,
+    TokenDurationType,
+    TokenIndex,
+    TokenLogDurationType,
+)
 from seaspeak.core.typing import typecheck
 
 
@@ -183,6 +196,27 @@ class Predicted(NamedTuple):
     log_durations: Tensor
 
 
+class Trained(NamedTuple):
+    """What training needs, in NeMo's order; None where there is no such thing.
+
+    Spectrogram and its frames; durations predicted, and as logarithms; pitch predicted; attention, its logarithm, the
+    best alignment and its durations; pitch that was used; energy predicted and used.
+    """
+
+    spect: Annotated[Tensor, NeuralType("B D T", MelSpectrogramType())]
+    num_frames: Annotated[Tensor, NeuralType("B", LengthsType())]
+    durs_predicted: Annotated[Tensor, NeuralType("B T", TokenDurationType())]
+    log_durs_predicted: Annotated[Tensor, NeuralType("B T", TokenLogDurationType())]
+    pitch_predicted: Annotated[Tensor, NeuralType("B T", RegressionValuesType())]
+    attn_soft: Annotated[Tensor | None, NeuralType("B S T D", ProbsType(), optional=True)]
+    attn_logprob: Annotated[Tensor | None, NeuralType("B S T D", LogprobsType(), optional=True)]
+    attn_hard: Annotated[Tensor | None, NeuralType("B S T D", ProbsType(), optional=True)]
+    attn_hard_dur: Annotated[Tensor | None, NeuralType("B T", TokenDurationType(), optional=True)]
+    pitch: Annotated[Tensor | None, NeuralType("B T", RegressionValuesType(), optional=True)]
+    energy_pred: Annotated[Tensor | None, NeuralType("B T", RegressionValuesType(), optional=True)]
+    energy_tgt: Annotated[Tensor | None, NeuralType("B T", RegressionValuesType(), optional=True)]
+
+
 class FastPitchModule(NeuralModule):
     """Encoder, predictors, aligner and decoder, wired; keys are NeMo's.
 
@@ -228,26 +262,22 @@ class FastPitchModule(NeuralModule):
         """Whether there is an aligner."""
         return self.aligner is not None
 
+    @typecheck()
     def forward(
         self,
         *,
-        text: Tensor,
-        durs: Tensor | None = None,
-        pitch: Tensor | None = None,
-        energy: Tensor | None = None,
-        speaker: Tensor | None = None,
-        pace: float | Tensor = 1.0,
-        spec: Tensor | None = None,
-        attn_prior: Tensor | None = None,
-        mel_lens: Tensor | None = None,
-        input_lens: Tensor | None = None,
-    ) -> tuple[Any, ...]:
-        """Return what training needs, in NeMo's order.
-
-        Returns:
-            spectrogram (B, M, T), frames (B,), durations predicted (B, N) and as logarithms, pitch predicted (B, N),
-            attention, its logarithm, best alignment (B, 1, T, N), durations of that (B, N), pitch (B, N) used,
-            energy predicted (B, N) and used; None where there is no such thing.
+        text: Annotated[Tensor, NeuralType("B T", TokenIndex())],
+        durs: Annotated[Tensor | None, NeuralType("B T", TokenDurationType(), optional=True)] = None,
+        pitch: Annotated[Tensor | None, NeuralType("B T", RegressionValuesType(), optional=True)] = None,
+        energy: Annotated[Tensor | None, NeuralType("B T", RegressionValuesType(), optional=True)] = None,
+        speaker: Annotated[Tensor | None, NeuralType("B", Index(), optional=True)] = None,
+        pace: Annotated[float | Tensor, NeuralType(None, optional=True)] = 1.0,
+        spec: Annotated[Tensor | None, NeuralType("B D T", MelSpectrogramType(), optional=True)] = None,
+        attn_prior: Annotated[Tensor | None, NeuralType("B T T", ProbsType(), optional=True)] = None,
+        mel_lens: Annotated[Tensor | None, NeuralType("B", LengthsType(), optional=True)] = None,
+        input_lens: Annotated[Tensor | None, NeuralType("B", LengthsType(), optional=True)] = None,
+    ) -> Trained:
+        """Return what training needs.
 
         Raises:
             ModelError: no durations are given in training, and there is no aligner.
@@ -265,7 +295,7 @@ class FastPitchModule(NeuralModule):
         encoded = predicted.encoded + _embed(self.pitch_emb, pitch_predicted if pitch is None else pitch)
         encoded, energy_predicted, energy = self._add_energy(encoded, predicted, energy, known, condition)
         spect, frames = self._decode(encoded, predicted.durations if known is None else known, pace, condition)
-        return (
+        return Trained(
             spect,
             frames,
             predicted.durations,
