@@ -4,6 +4,8 @@ What is done here, each exact to rounding and held to ``Generator.plain`` in the
 
 * Every convolution is two-dimensional, over an image (B, C, 1, S) of one row whose channels lie last in memory: torch's
   ``conv1d`` reaches half of what the processor can do, this all of it.
+* Of those with many channels and long kernels, where most of the work is, the sums are made with fewer products
+  (``fourier_conv.py``).
 * A transposed convolution whose kernel is twice its rate is an ordinary one of two taps: between two neighbouring
   inputs lie ``rate`` outputs that depend on these two alone. Its outputs lie in memory as the longer signal already.
 * Weight normalisation is folded; the mean over residual blocks is folded into the next weights, since leaky
@@ -26,6 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seaspeak.collections.tts.modules import fourier_conv
+from seaspeak.collections.tts.modules.fourier_conv import FourierConv
 from seaspeak.collections.tts.modules.weight_norm import folded
 from seaspeak.core.snapshot import Snapshot
 
@@ -62,9 +66,12 @@ class _Conv:
     dilation: int
 
     @classmethod
-    def of(cls, conv: nn.Module, scale: float = 1.0) -> _Conv:
+    def of(cls, conv: nn.Module, scale: float = 1.0) -> _Conv | FourierConv:
         assert isinstance(conv, nn.Conv1d)
-        return cls(_as_image(folded(conv) * scale), conv.bias, conv.dilation[0])
+        weight, dilation = folded(conv) * scale, conv.dilation[0]
+        if fourier_conv.pays(weight):
+            return FourierConv.of(weight, conv.bias, dilation)
+        return cls(_as_image(weight), conv.bias, dilation)
 
     @property
     def reach(self) -> int:
@@ -115,7 +122,7 @@ class _Stage:
     """A transposed convolution and the *sum* of the residual blocks after it."""
 
     up: _Up
-    blocks: Sequence[Sequence[Sequence[_Conv]]]
+    blocks: Sequence[Sequence[Sequence[_Conv | FourierConv]]]
     reach: int
 
     @classmethod
