@@ -2,7 +2,7 @@
 
 One matrix holds the tokens of all sequences, so that padding costs nothing; query, key and value are one product;
 weights lie as products read them, and what a layer adds is added into the product. Only attention looks at single
-sequences, those of one length together.
+sequences, those of one length together. Layers work on blocks of tokens that are small enough for the cache.
 
 Shape letters in this file:
     N  tokens of all sequences    D  width    H  heads    K  width of a head
@@ -10,7 +10,7 @@ Shape letters in this file:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 Group = tuple[int, int]
 """How many sequences that lie side by side, and how many tokens each has."""
 
-_WORTH = 256  # tokens of padding; with fewer, leaving them out costs more than it saves
+_SMALL = 256  # tokens of a batch that is computed with its padding: leaving it out would save little
+_BLOCK = 1024  # tokens that go through a layer at once: what it makes of them stays in the processor's cache
 
 
 def plan_for(encoder: Encoder) -> Packed | None:
@@ -68,13 +69,33 @@ def attention_bias(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 def pack(mask: Tensor) -> tuple[Tensor, list[Group]]:
     """Return where the tokens that count stand in the flattened batch, shorter sequences first, and their groups.
 
-    >>> pack(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 1]]))
+    >>> pack(torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 1]]) == 1)
     (tensor([3, 0, 1, 2, 6, 7, 8]), [(1, 1), (2, 3)])
     """
     counts = mask.sum(1)
     order = counts.argsort(stable=True)
     index = torch.arange(mask.numel()).view(mask.shape)[order][mask[order]]
     return index, [(len(list(same)), count) for count, same in groupby(counts[order].tolist()) if count]
+
+
+def cut(groups: Iterable[Group]) -> list[list[Group]]:
+    """Cut groups into blocks of not many more tokens than the cache is good for.
+
+    >>> cut([(1, 100), (7, 200), (1, 2000)])
+    [[(1, 100)], [(5, 200)], [(2, 200)], [(1, 2000)]]
+    """
+    blocks: list[list[Group]] = []
+    room = 0
+    for sequences, tokens in groups:
+        most = max(1, _BLOCK // tokens)
+        for start in range(0, sequences, most):
+            count = min(most, sequences - start)
+            if count * tokens > room:
+                blocks.append([])
+                room = _BLOCK
+            blocks[-1].append((count, tokens))
+            room -= count * tokens
+    return blocks
 
 
 class Packed:
@@ -95,20 +116,23 @@ class Packed:
 
     def __call__(self, ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Tensor:
         """Return (B, T, D) for ids, mask and types of (B, T)."""
-        real = None if mask is None else mask != 0
-        if real is None or real.numel() - int(real.sum()) < _WORTH:
+        bias = attention_bias(mask, torch.float32)
+        if bias is None or ids.numel() <= _SMALL:
             x_ND = self._embeddings(ids, types).flatten(0, 1)
-            x_ND = self._encode(x_ND, [(ids.shape[0], ids.shape[1])], attention_bias(mask, x_ND.dtype))
-            return x_ND.view(*ids.shape, -1)
-        index, groups = pack(real)
+            groups = [(ids.shape[0], ids.shape[1])]
+            blocks = cut(groups) if bias is None else [groups]
+            return self._encode(x_ND, blocks, bias).view(*ids.shape, -1)
+        assert mask is not None
+        index, groups = pack(mask != 0)
         types = None if types is None else types.flatten()[index]
-        x_ND = self._encode(self._embeddings(ids.flatten()[index], types, index % ids.shape[1]), groups, None)
+        x_ND = self._encode(self._embeddings(ids.flatten()[index], types, index % ids.shape[1]), cut(groups), None)
         return x_ND.new_zeros(ids.numel(), x_ND.shape[1]).index_copy_(0, index, x_ND).view(*ids.shape, -1)
 
-    def _encode(self, x_ND: Tensor, groups: Sequence[Group], bias: Tensor | None) -> Tensor:
+    def _encode(self, x_ND: Tensor, blocks: Sequence[Sequence[Group]], bias: Tensor | None) -> Tensor:
+        rows = x_ND.split([sum(sequences * tokens for sequences, tokens in block) for block in blocks])
         for layer in self._layers:
-            x_ND = layer(x_ND, groups, bias)
-        return x_ND
+            rows = tuple(layer(part, block, bias) for part, block in zip(rows, blocks, strict=True))
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
 _plans: WeakKeyDictionary[Encoder, Packed] = WeakKeyDictionary()
