@@ -18,7 +18,7 @@ from seaspeak.collections.tts.pictures import log_picture
 from seaspeak.core.config import Configuration
 from seaspeak.core.errors import ConfigError, DataError
 from seaspeak.core.types import Index, MelSpectrogramType, NeuralType, RegressionValuesType, TokenIndex
-from seaspeak.core.typing import typecheck
+from seaspeak.core.typing import PortTypes, typecheck
 
 _NEEDED = ("preprocessor", "input_fft", "output_fft", "duration_predictor", "pitch_predictor")
 
@@ -117,14 +117,14 @@ class FastPitchModel(SpectrogramGenerator, ReadsText):
     # --- network ----------------------------------------------------------------------------------------------------
 
     @property
-    def input_types(self) -> dict[str, NeuralType]:
+    def input_types(self) -> PortTypes | None:
         """Those of `FastPitchModule`."""
-        return dict(self.fastpitch.input_types)
+        return self.fastpitch.input_types
 
     @property
-    def output_types(self) -> dict[str, NeuralType]:
+    def output_types(self) -> PortTypes | None:
         """Those of `FastPitchModule`."""
-        return dict(self.fastpitch.output_types)
+        return self.fastpitch.output_types
 
     @typecheck()
     def forward(self, **inputs: Any) -> Trained:

@@ -295,13 +295,17 @@ class FastPitchModule(NeuralModule):
         encoded = predicted.encoded + _embed(self.pitch_emb, pitch_predicted if pitch is None else pitch)
         encoded, energy_predicted, energy = self._add_energy(encoded, predicted, energy, known, condition)
         spect, frames = self._decode(encoded, predicted.durations if known is None else known, pace, condition)
+        soft, logprob, hard, hard_durations = aligned or (None, None, None, None)
         return Trained(
             spect,
             frames,
             predicted.durations,
             predicted.log_durations,
             pitch_predicted,
-            *((aligned.soft, aligned.logprob, aligned.hard, aligned.durations) if aligned else (None,) * 4),
+            soft,
+            logprob,
+            hard,
+            hard_durations,
             pitch,
             energy_predicted,
             energy,
