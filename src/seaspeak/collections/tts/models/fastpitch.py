@@ -17,8 +17,9 @@ from seaspeak.collections.tts.modules.fastpitch import FastPitchModule, Trained
 from seaspeak.collections.tts.pictures import log_picture
 from seaspeak.core.config import Configuration
 from seaspeak.core.errors import ConfigError, DataError
+from seaspeak.core.ports import PortTypes
 from seaspeak.core.types import Index, MelSpectrogramType, NeuralType, RegressionValuesType, TokenIndex
-from seaspeak.core.typing import PortTypes, typecheck
+from seaspeak.core.typing import typecheck
 
 _NEEDED = ("preprocessor", "input_fft", "output_fft", "duration_predictor", "pitch_predictor")
 
