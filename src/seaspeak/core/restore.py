@@ -163,8 +163,7 @@ def build(
     except Exception as error:  # whatever a constructor does with a configuration that does not fit it
         what = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
         raise ConfigError(f"the model in {where} cannot be built from its configuration: {what}") from error
-    adapt = getattr(module, "adapt_state_dict", None)  # for what other programs' archives hold beside the weights
-    tensors = weights.fit(adapt(state) if adapt else state, module, strict=strict, where=where)
+    tensors = weights.fit(state, module, strict=strict, where=where)
     weights.assign(module, tensors, torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
         for part in _to_compute(module):

@@ -33,5 +33,5 @@ class Snapshot:
         return all(held.get(name) is value and _version(value) == version for held, name, value, version in self._state)
 
 
-def _version(value: Tensor | nn.Module) -> int:
-    return -1 if isinstance(value, nn.Module) or value.is_inference() else value._version
+def _version(value: Any) -> int:
+    return value._version if isinstance(value, Tensor) and not value.is_inference() else -1

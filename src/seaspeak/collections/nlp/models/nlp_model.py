@@ -84,9 +84,10 @@ class NLPModel(Model):
         size = _LARGE if "large" in name else {}
         return {"model_type": family_of({}, name), "vocab_size": self.tokenizer.vocab_size, **size}
 
-    def adapt_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    @classmethod
+    def adapt(cls, config: DictConfig, state: Mapping[str, Tensor]) -> tuple[DictConfig, Mapping[str, Tensor]]:
         """Leave out the numbers of positions, which transformers before 4.31 stored with the weights."""
-        return {name: tensor for name, tensor in state.items() if not name.endswith("embeddings.position_ids")}
+        return config, {name: value for name, value in state.items() if not name.endswith("embeddings.position_ids")}
 
     @property
     def max_positions(self) -> int:
