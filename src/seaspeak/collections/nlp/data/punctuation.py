@@ -261,7 +261,7 @@ def build_loader(
     )
     pad_id = int(featuriser.tokenizer.pad_id)
     return ResumableLoader(
-        features,  # type: ignore[arg-type]
+        features,
         batch_sampler=sampler,
         collate_fn=lambda batch: collate(batch, pad_id),
     )
