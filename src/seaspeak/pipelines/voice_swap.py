@@ -36,7 +36,7 @@ from seaspeak.collections.tts.speaking import Chunk, Sentence, Speaker, transcri
 from seaspeak.core import Model, NeuralGraph, graph_input
 from seaspeak.core.errors import AudioError
 from seaspeak.core.types import AudioSignal, LengthsType, NeuralType
-from seaspeak.pipelines.models import Stage, exists, load
+from seaspeak.pipelines.models import Stage, load
 from seaspeak.pipelines.pictures import data_uri
 from seaspeak.pipelines.stages import Punctuation, Recognition, Synthesis, Vocoding
 from seaspeak.text.transcript import Transcript
@@ -167,8 +167,6 @@ class VoiceSwap:
         seed: int = 0,
         device: str | torch.device | None = None,
     ) -> None:
-        if punctuation == PUNCTUATION and not exists(PUNCTUATION):
-            punctuation = None
         chosen = {"asr": asr, "punctuation": punctuation, "tts": tts, "vocoder": vocoder}
         self.names = {role: _stage_name(stage) for role, stage in chosen.items()}
         generator, maker = load(SpectrogramGenerator, tts, device=device), load(Vocoder, vocoder, device=device)
