@@ -7,13 +7,11 @@ import functools
 from torch import Tensor, nn
 
 from seaspeak.collections.nlp.modules.encoder import find_activation, initialise
-from seaspeak.collections.nlp.modules.token_classifier import Hidden, MultiLayerPerceptron
-from seaspeak.core.module import NeuralModule
-from seaspeak.core.types import LogitsType, LogprobsType, NeuralType
+from seaspeak.collections.nlp.modules.token_classifier import Head, Hidden, MultiLayerPerceptron
 from seaspeak.core.typing import typecheck
 
 
-class BertPretrainingTokenClassifier(NeuralModule):
+class BertPretrainingTokenClassifier(Head):
     """Score every word piece for every place: dropout, a transformed state, a perceptron.
 
     Args:
@@ -50,13 +48,6 @@ class BertPretrainingTokenClassifier(NeuralModule):
         if use_transformer_init:
             self.apply(functools.partial(initialise, std=0.02))
 
-    @property
-    def output_types(self) -> dict[str, NeuralType]:
-        """``log_probs`` or ``logits``."""
-        if self.log_softmax:
-            return {"log_probs": NeuralType("B T D", LogprobsType())}
-        return {"logits": NeuralType("B T D", LogitsType())}
-
     @typecheck()
     def forward(self, hidden_states: Hidden) -> Tensor:
         """Score every piece for every place."""
@@ -64,7 +55,7 @@ class BertPretrainingTokenClassifier(NeuralModule):
         return scores
 
 
-class SequenceClassifier(NeuralModule):
+class SequenceClassifier(Head):
     """Score the classes of a whole sequence by one of its places.
 
     Args:
@@ -81,6 +72,8 @@ class SequenceClassifier(NeuralModule):
         hidden_states  (B, T, hidden_size)
         returns        (B, num_classes)
     """
+
+    axes = "B D"
 
     def __init__(
         self,
@@ -99,13 +92,6 @@ class SequenceClassifier(NeuralModule):
         self.dropout = nn.Dropout(dropout)
         if use_transformer_init:
             self.apply(functools.partial(initialise, std=0.02))
-
-    @property
-    def output_types(self) -> dict[str, NeuralType]:
-        """``log_probs`` or ``logits``."""
-        if self.log_softmax:
-            return {"log_probs": NeuralType("B D", LogprobsType())}
-        return {"logits": NeuralType("B D", LogitsType())}
 
     @typecheck()
     def forward(self, hidden_states: Hidden) -> Tensor:

@@ -62,7 +62,26 @@ class MultiLayerPerceptron(nn.Module):
         return scores.log_softmax(-1) if self.log_softmax else scores
 
 
-class TokenClassifier(NeuralModule):
+class Head(NeuralModule):
+    """What scores classes: its output is called ``log_probs`` or ``logits``, after what it is.
+
+    Attributes:
+        axes: of the scores.
+        log_softmax: whether they are log-probabilities.
+    """
+
+    axes = "B T D"
+    log_softmax: bool
+
+    @property
+    def output_types(self) -> dict[str, NeuralType]:
+        """``log_probs`` or ``logits``."""
+        if self.log_softmax:
+            return {"log_probs": NeuralType(self.axes, LogprobsType())}
+        return {"logits": NeuralType(self.axes, LogitsType())}
+
+
+class TokenClassifier(Head):
     """Score the classes of every piece: dropout, then a perceptron.
 
     Args:
@@ -95,13 +114,6 @@ class TokenClassifier(NeuralModule):
         self.dropout = nn.Dropout(dropout)
         if use_transformer_init:
             self.apply(lambda part: initialise(part, 0.02))
-
-    @property
-    def output_types(self) -> dict[str, NeuralType]:
-        """``log_probs`` or ``logits``."""
-        if self.log_softmax:
-            return {"log_probs": NeuralType("B T D", LogprobsType())}
-        return {"logits": NeuralType("B T D", LogitsType())}
 
     @typecheck()
     def forward(self, hidden_states: Hidden) -> Tensor:
